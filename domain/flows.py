@@ -1,0 +1,116 @@
+"""What a flow is and what an enrollment in it carries."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import NamedTuple
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
+
+WORKFLOW_TASK_QUEUE = "cauce"
+EMAIL_TASK_QUEUE = "cauce-email"
+
+
+class Goal(BaseModel):
+    """The event that a flow exists to bring about; reaching it ends the enrollment at once."""
+
+    model_config = ConfigDict(frozen=True)
+
+    event: str
+    target: float = Field(gt=0, le=1, description="share of enrollments that should reach it")
+    within: timedelta
+
+
+class FlowType(BaseModel):
+    """What people need to know of a flow without reading its code."""
+
+    model_config = ConfigDict(frozen=True)
+
+    title: str
+    goal: Goal
+    owner: str = Field(description="the team that answers for it")
+    listens: frozenset[str] = Field(default=frozenset(), description="events its journey waits for, besides the goal")
+    reenroll_after: timedelta | None = Field(
+        default=timedelta(0), description="since the last enrollment ended; null: a contact enters once only"
+    )
+
+
+class FlowSettings(BaseModel):
+    """A flow's times and choices, each with a default, overridable for each enrollment."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Exit(StrEnum):
+    """Why an enrollment ended."""
+
+    GOAL = "goal"
+    COMPLETED = "completed"
+    UNSUBSCRIBED = "unsubscribed"
+    BOUNCED = "bounced"
+    COMPLAINED = "complained"
+    CANCELLED = "cancelled"
+    FAILED = "failed"
+
+
+class Outcome(BaseModel):
+    """How an enrollment ended: the exit, and the step that the contact had come to."""
+
+    exit: Exit
+    step: str | None
+    reason: str | None = None
+
+
+class Happening(BaseModel):
+    """An event as a workflow learns of it: nothing in it identifies a person."""
+
+    id: str
+    name: str
+
+
+class Memory(BaseModel):
+    """What an enrollment takes along when its run continues as new."""
+
+    entered_at: datetime
+    finished: dict[str, JsonValue] = Field(default_factory=dict, description="result by step, in order of finishing")
+    waiting: dict[str, datetime] = Field(default_factory=dict, description="since when, by step")
+    unheard: list[Happening] = Field(default_factory=list, description="arrived, and no wait has taken it yet")
+    seen: list[str] = Field(
+        default_factory=list, description="ids of events that arrived: a second delivery is ignored"
+    )
+
+
+class Enrollment(BaseModel):
+    """The input of a flow's workflow: ids, overrides of its settings, and the memory of earlier runs."""
+
+    id: str
+    contact_id: str
+    settings: dict[str, JsonValue] = Field(default_factory=dict)
+    memory: Memory | None = None
+
+
+class Progress(BaseModel):
+    """Where an enrollment is: its present step and, if it waits, until when at the latest."""
+
+    step: str | None = None
+    next_wake_at: datetime | None = None
+
+
+class WorkflowId(NamedTuple):
+    flow: str
+    contact_id: str
+
+
+def enrollment_workflow_id(flow: str, contact_id: str) -> str:
+    """Build `{flow}:{contact_id}`; `parse_enrollment_workflow_id` is its inverse."""
+    if not flow or ":" in flow or not contact_id:
+        raise ValueError(f"no workflow id can be built from flow {flow!r} and contact {contact_id!r}")
+    return f"{flow}:{contact_id}"
+
+
+def parse_enrollment_workflow_id(workflow_id: str) -> WorkflowId:
+    flow, colon, contact_id = workflow_id.partition(":")
+    if not (flow and colon and contact_id):
+        raise ValueError(f"{workflow_id!r} is not an enrollment's workflow id: expected flow:contact_id")
+    return WorkflowId(flow, contact_id)

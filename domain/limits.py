@@ -1,0 +1,63 @@
+"""What any text, object or time from outside must keep to, so that every store and transport can hold it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Annotated
+
+from pydantic import AfterValidator, AwareDatetime, Field, JsonValue, StringConstraints
+
+MAX_DEPTH = 8
+MAX_OBJECT_CHARACTERS = 20_000
+
+
+def _storable(value: str) -> str:
+    if any(ord(character) < 32 or ord(character) == 127 for character in value):
+        raise ValueError("control characters are not allowed")
+    return value
+
+
+def _leaves(value: JsonValue, depth: int = 0) -> Iterator[str | int | float | bool | None]:
+    if depth > MAX_DEPTH:
+        raise ValueError(f"nested more than {MAX_DEPTH} levels deep")
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield key
+            yield from _leaves(inner, depth + 1)
+    elif isinstance(value, list):
+        for inner in value:
+            yield None  # counts: a long list of empty lists is not small
+            yield from _leaves(inner, depth + 1)
+    else:
+        yield value
+
+
+def _bounded(value: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    size = 0
+    for leaf in _leaves(value):
+        if isinstance(leaf, str) and "\0" in leaf:
+            raise ValueError("the character U+0000 is not allowed")
+        if isinstance(leaf, float) and not math.isfinite(leaf):
+            raise ValueError("NaN and Infinity are not JSON")
+        if isinstance(leaf, int) and abs(leaf) > 2**63:
+            raise ValueError("a whole number must fit into 64 bits")
+        size += len(leaf) if isinstance(leaf, str) else 8
+    if size > MAX_OBJECT_CHARACTERS:
+        raise ValueError(f"holds more than {MAX_OBJECT_CHARACTERS} characters")
+    return value
+
+
+def _plausible(value: datetime) -> datetime:
+    # Compared before any conversion: year 1 or 9999 with an offset overflows on the way to UTC.
+    if not 2000 <= value.year <= 2100:
+        raise ValueError("expected a time between the years 2000 and 2100")
+    return value.astimezone(UTC)
+
+
+Text = Annotated[str, StringConstraints(max_length=200, strip_whitespace=True), AfterValidator(_storable)]
+JsonObject = Annotated[dict[str, JsonValue], AfterValidator(_bounded)]
+Moment = Annotated[AwareDatetime, AfterValidator(_plausible)]
+Duration = Annotated[timedelta, Field(ge=timedelta(0), le=timedelta(days=730))]
+"""ISO 8601 in JSON (`P3D`, `PT90S`), from zero to two years."""

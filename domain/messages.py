@@ -1,0 +1,157 @@
+"""A message: one email to one contact, the rules that allow it, and what a provider may answer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+from enum import StrEnum
+from typing import Protocol
+
+from pydantic import BaseModel, ConfigDict
+
+from domain.flows import Exit
+
+
+class MessageClass(StrEnum):
+    """What a message is, which decides the permission that it needs."""
+
+    TRANSACTIONAL = "transactional"
+    """Asked for by what the contact did (a receipt, a password): stopped only by a dead or complaining address."""
+    RELATIONSHIP = "relationship"
+    """Part of serving an existing customer: allowed until the contact opts out."""
+    MARKETING = "marketing"
+    """Allowed only after the contact opted in to its topic."""
+
+
+class MessageStatus(StrEnum):
+    """Where a message is. It moves forward only: a settled message never becomes open again."""
+
+    READY = "ready"
+    """Decided, and surely not with the provider: it may be handed over."""
+    SENDING = "sending"
+    """Handed over, with no answer recorded yet."""
+    UNCONFIRMED = "unconfirmed"
+    """The provider may have it or not: never resent blindly, listed for a person."""
+    SENT = "sent"
+    SKIPPED = "skipped"
+    """Not sent, on purpose: the reason says why."""
+    REJECTED = "rejected"
+    """The provider refused it for good."""
+
+
+class Sender(BaseModel):
+    """Who a message comes from: anti-spam laws ask for a name and a postal address in each."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    email: str
+    postal_address: str
+    website: str
+
+
+class EmailMessage(BaseModel):
+    """One rendered email. `id` is the ledger row's, and the key by which a provider's answer is told apart.
+
+    `unsubscribe_url` is set on every class but transactional ones, and becomes the headers of RFC 8058.
+    `flow` and `step` name the message in a provider's statistics.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    id: str
+    flow: str
+    step: str
+    sender: Sender
+    to_email: str
+    to_name: str
+    subject: str
+    html: str
+    text: str
+    unsubscribe_url: str | None
+
+
+class Receipt(BaseModel):
+    """A provider's word that it took a message. `provider_message_id` is opaque, at most 100 characters."""
+
+    provider: str
+    provider_message_id: str
+
+
+class Mailer(Protocol):
+    """Hands rendered messages to one provider. Blocking: call it from a thread.
+
+    `idempotent` says whether handing over the same message id twice delivers it once.
+    """
+
+    name: str
+    idempotent: bool
+
+    def send(self, message: EmailMessage) -> Receipt:
+        """Hand over one message.
+
+        Raises: MessageRejected, RateLimited, ProviderUnavailable, DeliveryAmbiguous; nothing else.
+        """
+
+    def close(self) -> None:
+        """Release connections. The mailer is not used afterwards."""
+
+
+class MailerError(Exception):
+    """`reason` is for operators: no personal data and no secret in it."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class MessageRejected(MailerError):
+    """The provider refuses this message for good: it is never tried again."""
+
+
+class NotAccepted(MailerError):
+    """The provider surely did not take the message: it may be handed over again after `retry_after`, if given."""
+
+    def __init__(self, reason: str, retry_after: timedelta | None = None) -> None:
+        super().__init__(reason)
+        self.retry_after = retry_after
+
+
+class RateLimited(NotAccepted):
+    """Too many messages; `retry_after` says until when."""
+
+
+class ProviderUnavailable(NotAccepted):
+    """Not reachable, out of order, or refusing our credentials."""
+
+
+class DeliveryAmbiguous(MailerError):
+    """No answer after the request went out: the provider may have the message or not."""
+
+
+class SendResult(BaseModel):
+    """What became of a step that sends: the flow goes on in each case."""
+
+    status: MessageStatus
+    reason: str | None = None
+
+
+def refusal(
+    message_class: MessageClass, topic: str, consent: Mapping[str, bool], suppressions: frozenset[str]
+) -> str | None:
+    """Decide whether a contact may be written to; answer why not, or None.
+
+    `consent` holds the contact's latest word by topic; `suppressions` the reasons their address is suppressed for.
+    """
+    for reason in (Exit.BOUNCED, Exit.COMPLAINED):
+        if reason in suppressions:
+            return f"address suppressed: {reason}"
+    if message_class is MessageClass.TRANSACTIONAL:
+        return None
+    if Exit.UNSUBSCRIBED in suppressions:
+        return "contact unsubscribed"
+    if consent.get(topic) is False:
+        return f"contact opted out of {topic}"
+    if message_class is MessageClass.MARKETING and not consent.get(topic):
+        return f"no consent to {topic}"
+    return None
