@@ -1,0 +1,133 @@
+"""One database, SQLite or PostgreSQL, behind two doors: `read` and `write`."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import URL, Connection, create_engine, event, make_url
+from sqlalchemy.exc import ArgumentError
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+_DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+psycopg", "postgres": "postgresql+psycopg"}
+_MIGRATIONS = Path(__file__).parent / "migrations"
+
+
+class DatabaseNotReady(Exception):
+    """The database cannot be used as it is; the text says what to do. No credentials are in it."""
+
+
+class Database:
+    """Sessions on one database. SQLite writes take the lock at once, so that two of them never lose an update."""
+
+    def __init__(self, url: str) -> None:
+        """`url`: `sqlite:///path` or `postgresql://…`. Raises: DatabaseNotReady for any other."""
+        self.url = _parse(url)
+        self._engine = _engine(self.url)
+        self._reader = self._engine.execution_options(cauce_read_only=True)
+
+    def read(self) -> AbstractAsyncContextManager[AsyncSession]:
+        """A session that sees one state of the database and changes nothing."""
+        return _session(self._reader)
+
+    def write(self) -> AbstractAsyncContextManager[AsyncSession]:
+        """A transaction: committed at the end of the block, rolled back if the block raises."""
+        return _session(self._engine)
+
+    async def revision(self) -> str | None:
+        """The migration that the database is at; None if it has none."""
+        async with self._reader.connect() as connection:
+            return await connection.run_sync(_revision)
+
+    async def require_current(self) -> None:
+        """Raises: DatabaseNotReady unless every migration has run."""
+        found, wanted = await self.revision(), latest_revision()
+        if found != wanted:
+            raise DatabaseNotReady(
+                f"the database is at migration {found or 'none'}, this code needs {wanted}: run `cauce migrate`"
+            )
+
+    async def close(self) -> None:
+        await self._engine.dispose()
+
+
+def migrate(url: str) -> str:
+    """Bring a database to the newest migration and answer it. Makes a SQLite file and its folder. Blocking."""
+    parsed = _parse(url)
+    if parsed.get_backend_name() == "sqlite" and parsed.database:
+        Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+    blocking = parsed.set(drivername=parsed.drivername.replace("+aiosqlite", ""))
+    engine = create_engine(blocking)
+    if engine.dialect.name == "sqlite":
+        _prepare_sqlite(engine)
+    with engine.begin() as connection:
+        config = _alembic()
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+    engine.dispose()
+    return latest_revision()
+
+
+def latest_revision() -> str:
+    """The newest migration that the code has."""
+    revision = ScriptDirectory.from_config(_alembic()).get_current_head()
+    assert revision is not None  # noqa: S101 (the folder is ours and never empty)
+    return revision
+
+
+def _alembic() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(_MIGRATIONS))
+    return config
+
+
+def _parse(url: str) -> URL:
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        raise DatabaseNotReady(
+            "CAUCE_DATABASE_URL is not a URL: expected postgresql://user:password@host/name or sqlite:///path"
+        ) from None
+    driver = _DRIVERS.get(parsed.get_backend_name())
+    if driver is None:
+        raise DatabaseNotReady(f"CAUCE_DATABASE_URL names {parsed.drivername}: expected postgresql:// or sqlite:///")
+    return parsed.set(drivername=driver)
+
+
+def _engine(url: URL) -> AsyncEngine:
+    if url.get_backend_name() == "sqlite":
+        engine = create_async_engine(url)
+        _prepare_sqlite(engine.sync_engine)
+        return engine
+    # Checked before use: a database that was restarted costs one ping, not one failed request.
+    return create_async_engine(url, pool_pre_ping=True, pool_size=10, connect_args={"connect_timeout": 5})
+
+
+def _prepare_sqlite(engine: Any) -> None:
+    @event.listens_for(engine, "connect")
+    def _connect(connection: Any, _record: object) -> None:
+        connection.isolation_level = None  # transactions are ours to begin, see _begin
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=15000"):
+            connection.execute(f"PRAGMA {pragma}").close()
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        read_only = connection.get_execution_options().get("cauce_read_only")
+        connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
+
+
+def _revision(connection: Connection) -> str | None:
+    return MigrationContext.configure(connection).get_current_revision()
+
+
+@asynccontextmanager
+async def _session(engine: AsyncEngine) -> AsyncIterator[AsyncSession]:
+    async with AsyncSession(engine, expire_on_commit=False) as session, session.begin():
+        yield session

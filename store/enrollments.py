@@ -1,0 +1,193 @@
+"""Enrollments: who is in which flow, and how it ended."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from pydantic import JsonValue
+from sqlalchemy import update
+from sqlmodel import col, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from domain.flows import Outcome
+from domain.messages import MessageStatus
+from store.insertion import insert_unless_there
+from store.tables import EnrollmentRow, MessageRow, now
+
+
+class AlreadyActive(Exception):
+    """The contact is in this flow now."""
+
+    def __init__(self, enrollment_id: str) -> None:
+        super().__init__(enrollment_id)
+        self.enrollment_id = enrollment_id
+
+
+class NotYetAgain(Exception):
+    """The flow's re-enrollment rule keeps the contact out; `until` is None if for ever."""
+
+    def __init__(self, until: datetime | None) -> None:
+        super().__init__(until)
+        self.until = until
+
+
+class KeyReused(Exception):
+    """The idempotency key came before, with another request."""
+
+
+async def enrollment_by_key(
+    session: AsyncSession, flow: str, idempotency_key: str | None, request_hash: str | None
+) -> EnrollmentRow | None:
+    """The enrollment that this key made, if any. Raises: KeyReused if another request made it."""
+    if idempotency_key is None:
+        return None
+    made = (
+        await session.exec(
+            select(EnrollmentRow).where(EnrollmentRow.flow == flow, EnrollmentRow.idempotency_key == idempotency_key)
+        )
+    ).one_or_none()
+    if made is not None and made.request_hash != request_hash:
+        raise KeyReused(idempotency_key)
+    return made
+
+
+async def enroll(
+    session: AsyncSession,
+    *,
+    flow: str,
+    contact_id: str,
+    settings: dict[str, JsonValue],
+    reenroll_after: timedelta | None,
+    idempotency_key: str | None = None,
+    request_hash: str | None = None,
+) -> EnrollmentRow:
+    """Put a contact into a flow; the row is what makes it true, Temporal is told afterwards.
+
+    Idempotency: the same key and request answer the enrollment they made before.
+    Raises: AlreadyActive, NotYetAgain, KeyReused.
+    """
+    if made := await enrollment_by_key(session, flow, idempotency_key, request_hash):
+        return made
+    last = (
+        await session.exec(
+            select(EnrollmentRow)
+            .where(EnrollmentRow.flow == flow, EnrollmentRow.contact_id == contact_id, EnrollmentRow.status == "ended")
+            .order_by(col(EnrollmentRow.id).desc())
+            .limit(1)
+        )
+    ).one_or_none()
+    if last is not None and last.ended_at is not None:
+        if reenroll_after is None:
+            raise NotYetAgain(None)
+        if now() < last.ended_at + reenroll_after:
+            raise NotYetAgain(last.ended_at + reenroll_after)
+    row = EnrollmentRow(
+        flow=flow, contact_id=contact_id, settings=settings, idempotency_key=idempotency_key, request_hash=request_hash
+    )
+    if await insert_unless_there(session, row):
+        return row
+    if made := await enrollment_by_key(session, flow, idempotency_key, request_hash):
+        return made
+    active = (
+        await session.exec(
+            select(EnrollmentRow.id).where(
+                EnrollmentRow.flow == flow, EnrollmentRow.contact_id == contact_id, EnrollmentRow.status == "active"
+            )
+        )
+    ).one_or_none()
+    if active is None:  # it ended between the two statements
+        return await enroll(
+            session,
+            flow=flow,
+            contact_id=contact_id,
+            settings=settings,
+            reenroll_after=reenroll_after,
+            idempotency_key=idempotency_key,
+            request_hash=request_hash,
+        )
+    raise AlreadyActive(active)
+
+
+async def active_enrollments(session: AsyncSession, contact_id: str) -> list[EnrollmentRow]:
+    found = await session.exec(
+        select(EnrollmentRow).where(EnrollmentRow.contact_id == contact_id, EnrollmentRow.status == "active")
+    )
+    return list(found)
+
+
+async def mark_started(session: AsyncSession, enrollment_id: str) -> None:
+    await session.exec(
+        update(EnrollmentRow)
+        .where(col(EnrollmentRow.id) == enrollment_id, col(EnrollmentRow.started_at).is_(None))
+        .values(started_at=now())
+    )
+
+
+async def mark_cancel_told(session: AsyncSession, enrollment_id: str) -> None:
+    await session.exec(update(EnrollmentRow).where(col(EnrollmentRow.id) == enrollment_id).values(cancel_told_at=now()))
+
+
+async def request_cancel(session: AsyncSession, enrollment_id: str) -> EnrollmentRow | None:
+    """Ask for an active enrollment to end: it sends nothing from here on. Twice, or too late, changes nothing."""
+    row = await session.get(EnrollmentRow, enrollment_id, with_for_update=True)
+    if row is not None and row.status == "active" and row.cancel_requested_at is None:
+        row.cancel_requested_at = now()
+        session.add(row)
+    return row
+
+
+async def record_outcome(session: AsyncSession, enrollment_id: str, outcome: Outcome) -> bool:
+    """End an enrollment; answer whether it was active.
+
+    The first outcome stays. A message that is still to be handed over is withdrawn.
+    """
+    row = await session.get(EnrollmentRow, enrollment_id, with_for_update=True)
+    if row is None or row.status == "ended":
+        return False
+    row.sqlmodel_update(
+        {
+            "status": "ended",
+            "ended_at": now(),
+            "started_at": row.started_at or now(),
+            "exit": outcome.exit,
+            "exit_reason": outcome.reason,
+            "last_step": outcome.step,
+        }
+    )
+    session.add(row)
+    await session.exec(
+        update(MessageRow)
+        .where(col(MessageRow.enrollment_id) == enrollment_id, col(MessageRow.status) == MessageStatus.READY)
+        .values(status=MessageStatus.SKIPPED, reason=f"the enrollment ended: {outcome.exit}", updated_at=now())
+    )
+    return True
+
+
+async def not_started(session: AsyncSession, *, created_before: datetime, limit: int) -> list[EnrollmentRow]:
+    """Active enrollments that Temporal was not told of, oldest first."""
+    found = await session.exec(
+        select(EnrollmentRow)
+        .where(
+            EnrollmentRow.status == "active",
+            col(EnrollmentRow.started_at).is_(None),
+            EnrollmentRow.created_at < created_before,
+        )
+        .order_by(col(EnrollmentRow.id))
+        .limit(limit)
+    )
+    return list(found)
+
+
+async def cancels_not_told(session: AsyncSession, *, asked_before: datetime, limit: int) -> list[EnrollmentRow]:
+    """Active enrollments whose cancellation Temporal was not told of, oldest first."""
+    found = await session.exec(
+        select(EnrollmentRow)
+        .where(
+            EnrollmentRow.status == "active",
+            col(EnrollmentRow.cancel_requested_at) < asked_before,
+            col(EnrollmentRow.cancel_told_at).is_(None),
+        )
+        .order_by(col(EnrollmentRow.id))
+        .limit(limit)
+    )
+    return list(found)

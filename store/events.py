@@ -1,0 +1,41 @@
+"""Events: recorded first, then told to the enrollments that they concern."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import update
+from sqlmodel import col, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from domain.events import LEAVING_EVENTS
+from store.contacts import suppress
+from store.insertion import insert_unless_there
+from store.tables import ContactRow, EventRow, now
+
+
+async def record_event(session: AsyncSession, contact: ContactRow, event: EventRow) -> bool:
+    """Keep an event; one after which a contact leaves suppresses their address in the same transaction.
+
+    Returns: whether it is new. Idempotency: an event of an id that is known changes nothing.
+    """
+    if not await insert_unless_there(session, event):
+        return False
+    if event.name in LEAVING_EVENTS:
+        await suppress(session, contact.email, event.name)
+    return True
+
+
+async def undelivered(session: AsyncSession, *, received_before: datetime, limit: int) -> list[EventRow]:
+    """Events that Temporal was not told of, oldest first."""
+    found = await session.exec(
+        select(EventRow)
+        .where(col(EventRow.delivered_at).is_(None), EventRow.received_at < received_before)
+        .order_by(col(EventRow.received_at), col(EventRow.id))
+        .limit(limit)
+    )
+    return list(found)
+
+
+async def mark_delivered(session: AsyncSession, event_id: str) -> None:
+    await session.exec(update(EventRow).where(col(EventRow.id) == event_id).values(delivered_at=now()))

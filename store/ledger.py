@@ -1,0 +1,66 @@
+"""The message ledger: reserve, hand over, settle. At most one row for an enrollment's step, whatever crashes."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from pydantic import BaseModel
+from sqlalchemy import update
+from sqlmodel import col, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from domain.messages import MessageStatus, Receipt
+from store.tables import MessageRow, now
+
+SETTLED = frozenset({MessageStatus.SENT, MessageStatus.SKIPPED, MessageStatus.REJECTED})
+
+
+class Verdict(BaseModel):
+    """What became of one handover of a message. It can be kept elsewhere while the database is away."""
+
+    message_id: str
+    handover: int
+    status: MessageStatus
+    reason: str | None = None
+    receipt: Receipt | None = None
+    retry_after: timedelta | None = None
+
+
+async def message_of_step(session: AsyncSession, enrollment_id: str, step: str) -> MessageRow | None:
+    return (
+        await session.exec(
+            select(MessageRow)
+            .where(MessageRow.enrollment_id == enrollment_id, MessageRow.step == step)
+            .with_for_update()
+        )
+    ).one_or_none()
+
+
+async def settle(session: AsyncSession, verdict: Verdict) -> MessageRow:
+    """Write down a verdict; once settled, a message stays as it is.
+
+    A verdict that gives the message back (ready) counts only for the newest handover: an attempt that was slow to
+    learn of its refusal must not release what a later attempt has handed over.
+    """
+    row = (await session.exec(select(MessageRow).where(MessageRow.id == verdict.message_id).with_for_update())).one()
+    newest = row.status == MessageStatus.SENDING and row.handovers == verdict.handover
+    if row.status in SETTLED or (verdict.status == MessageStatus.READY and not newest):
+        return row
+    row.status = verdict.status
+    row.reason = verdict.reason
+    row.updated_at = now()
+    if verdict.receipt is not None:
+        row.provider_message_id = verdict.receipt.provider_message_id
+        row.sent_at = now()
+    session.add(row)
+    return row
+
+
+async def doubt_stale(session: AsyncSession, *, untouched_since: datetime) -> int:
+    """List handovers that nobody will report on any more as unconfirmed; answer how many."""
+    doubted = await session.exec(
+        update(MessageRow)
+        .where(col(MessageRow.status) == MessageStatus.SENDING, col(MessageRow.updated_at) < untouched_since)
+        .values(status=MessageStatus.UNCONFIRMED, reason="no answer was recorded", updated_at=now())
+    )
+    return doubted.rowcount

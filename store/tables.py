@@ -1,0 +1,173 @@
+"""The tables. Everything that is listed, counted or searched is here; where each enrollment is, is in Temporal."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import uuid_utils
+from pydantic import JsonValue
+from sqlalchemy import JSON, DateTime, Dialect, Index, String, TypeDecorator, UniqueConstraint, text
+from sqlmodel import Field, SQLModel
+
+from domain.messages import MessageStatus
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """Aware in, aware out, in UTC: SQLite itself forgets the zone."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError(f"{value!r} has no time zone: store aware datetimes")
+        return value.astimezone(UTC)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None or value.tzinfo is not None:
+            return value if value is None else value.astimezone(UTC)
+        return value.replace(tzinfo=UTC)
+
+
+def new_id() -> str:
+    """A UUID of version 7: ids sort by the time they were made."""
+    return str(uuid_utils.uuid7())
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _moment(**options: Any) -> Any:
+    return Field(sa_type=UtcDateTime, **options)
+
+
+def _id(**options: Any) -> Any:
+    return Field(sa_type=String(36), **options)
+
+
+class ContactRow(SQLModel, table=True):
+    __tablename__ = "contacts"
+
+    id: str = _id(default_factory=new_id, primary_key=True)
+    email: str = Field(unique=True)
+    first_name: str = ""
+    last_name: str = ""
+    locale: str
+    time_zone: str
+    country: str | None = None
+    region: str | None = None
+    company: str | None = None
+    attributes: dict[str, JsonValue] = Field(default_factory=dict, sa_type=JSON)
+    created_at: datetime = _moment(default_factory=now)
+    updated_at: datetime = _moment(default_factory=now)
+
+
+class ConsentRow(SQLModel, table=True):
+    """One word of a contact on one topic. Rows are only added: the latest counts, the others prove what was when."""
+
+    __tablename__ = "consents"
+    __table_args__ = (Index("ix_consents_contact_topic", "contact_id", "topic", "id"),)
+
+    id: str = _id(default_factory=new_id, primary_key=True)
+    contact_id: str = _id(foreign_key="contacts.id")
+    topic: str
+    granted: bool
+    source: str
+    recorded_at: datetime = _moment(default_factory=now)
+
+
+class SuppressionRow(SQLModel, table=True):
+    """An address that is not written to. Only its hash is kept, so that it outlives the contact's erasure."""
+
+    __tablename__ = "suppressions"
+
+    email_hash: str = Field(primary_key=True)
+    reason: str = Field(primary_key=True)
+    created_at: datetime = _moment(default_factory=now)
+
+
+class EnrollmentRow(SQLModel, table=True):
+    __tablename__ = "enrollments"
+    __table_args__ = (
+        UniqueConstraint("flow", "idempotency_key"),
+        Index(
+            "ux_enrollments_active",
+            "flow",
+            "contact_id",
+            unique=True,
+            sqlite_where=text("status = 'active'"),
+            postgresql_where=text("status = 'active'"),
+        ),
+        Index("ix_enrollments_contact", "contact_id", "id"),
+        Index("ix_enrollments_status", "status", "id"),
+    )
+
+    id: str = _id(default_factory=new_id, primary_key=True)
+    flow: str
+    contact_id: str = _id(foreign_key="contacts.id")
+    settings: dict[str, JsonValue] = Field(default_factory=dict, sa_type=JSON)
+    status: str = Field(default="active", description="active or ended")
+    idempotency_key: str | None = None
+    request_hash: str | None = None
+    created_at: datetime = _moment(default_factory=now)
+    started_at: datetime | None = _moment(default=None, nullable=True)
+    cancel_requested_at: datetime | None = _moment(default=None, nullable=True)
+    cancel_told_at: datetime | None = _moment(default=None, nullable=True)
+    ended_at: datetime | None = _moment(default=None, nullable=True)
+    exit: str | None = None
+    exit_reason: str | None = None
+    last_step: str | None = None
+
+
+class EventRow(SQLModel, table=True):
+    """Something that happened to a contact. `id` is the sender's, or ours if they gave none."""
+
+    __tablename__ = "events"
+    __table_args__ = (
+        Index("ix_events_contact", "contact_id", "received_at"),
+        Index(
+            "ix_events_undelivered",
+            "received_at",
+            sqlite_where=text("delivered_at IS NULL"),
+            postgresql_where=text("delivered_at IS NULL"),
+        ),
+    )
+
+    id: str = Field(primary_key=True)
+    contact_id: str = _id(foreign_key="contacts.id")
+    name: str
+    occurred_at: datetime = _moment()
+    properties: dict[str, JsonValue] = Field(default_factory=dict, sa_type=JSON)
+    received_at: datetime = _moment(default_factory=now)
+    delivered_at: datetime | None = _moment(default=None, nullable=True)
+
+
+class MessageRow(SQLModel, table=True):
+    """The ledger: one row for each enrollment and step that sends, whatever became of it."""
+
+    __tablename__ = "messages"
+    __table_args__ = (
+        UniqueConstraint("enrollment_id", "step"),
+        Index("ix_messages_contact", "contact_id", "id"),
+        Index("ix_messages_status", "status", "id"),
+    )
+
+    id: str = _id(default_factory=new_id, primary_key=True)
+    enrollment_id: str = _id(foreign_key="enrollments.id")
+    contact_id: str = _id(foreign_key="contacts.id")
+    step: str
+    status: MessageStatus = Field(sa_type=String(16))
+    handovers: int = Field(
+        default=0, description="how often it was handed to the provider: more than once only if refused"
+    )
+    subject: str | None = None
+    provider: str | None = None
+    provider_message_id: str | None = None
+    reason: str | None = None
+    created_at: datetime = _moment(default_factory=now)
+    updated_at: datetime = _moment(default_factory=now)
+    sent_at: datetime | None = _moment(default=None, nullable=True)

@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import Connection, text
+from sqlalchemy.exc import StatementError
+from sqlmodel import SQLModel
+
+from store.database import Database, DatabaseNotReady, latest_revision, migrate
+from store.tables import ContactRow, EventRow
+
+
+async def test_a_migrated_database_is_current_and_migrating_again_changes_nothing(
+    database: Database, database_url: str
+) -> None:
+    await database.require_current()
+    assert await asyncio.to_thread(migrate, database_url) == latest_revision() == await database.revision()
+
+
+async def test_migrations_make_the_tables_that_the_code_describes(database: Database) -> None:
+    def differences(connection: Connection) -> list[object]:
+        return list(compare_metadata(MigrationContext.configure(connection), SQLModel.metadata))
+
+    async with database.write() as session:
+        assert await (await session.connection()).run_sync(differences) == []
+
+
+async def test_a_database_without_migrations_says_what_to_run(tmp_path: Path) -> None:
+    empty = Database(f"sqlite:///{tmp_path / 'empty.db'}")
+    with pytest.raises(DatabaseNotReady, match="run `cauce migrate`"):
+        await empty.require_current()
+    await empty.close()
+
+
+def test_a_database_of_another_kind_is_refused_without_its_password() -> None:
+    with pytest.raises(DatabaseNotReady, match="mysql") as refusal:
+        Database("mysql://user:hush@localhost/x")
+    assert "hush" not in str(refusal.value)
+
+
+async def test_aware_datetimes_come_back_aware_in_utc(database: Database, ada: ContactRow) -> None:
+    noon_in_santiago = datetime(2026, 7, 1, 12, 0, 0, 123456, tzinfo=timezone(timedelta(hours=-4)))
+    async with database.write() as session:
+        session.add(EventRow(id="e", contact_id=ada.id, name="visited", occurred_at=noon_in_santiago))
+    async with database.read() as session:
+        stored = (await session.get_one(EventRow, "e")).occurred_at
+    assert stored == noon_in_santiago
+    assert stored.tzinfo is UTC
+
+
+async def test_naive_datetimes_are_refused(database: Database, ada: ContactRow) -> None:
+    naive = datetime(2026, 7, 1)  # noqa: DTZ001
+    with pytest.raises(StatementError, match="no time zone"):
+        async with database.write() as session:
+            session.add(EventRow(id="e", contact_id=ada.id, name="visited", occurred_at=naive))
+
+
+async def test_concurrent_read_modify_writes_lose_nothing(database: Database, ada: ContactRow) -> None:
+    async def count_up() -> None:
+        async with database.write() as session:
+            contact = await session.get_one(ContactRow, ada.id, with_for_update=True)
+            count = contact.attributes.get("count", 0)
+            assert isinstance(count, int)
+            contact.attributes = {"count": count + 1}
+            session.add(contact)
+
+    await asyncio.gather(*(count_up() for _ in range(50)))
+    async with database.read() as session:
+        assert (await session.get_one(ContactRow, ada.id)).attributes == {"count": 50}
+
+
+async def test_a_block_that_raises_changes_nothing(database: Database, ada: ContactRow) -> None:
+    async def rename_and_fail() -> None:
+        async with database.write() as session:
+            (await session.get_one(ContactRow, ada.id)).first_name = "Augusta"
+            await session.flush()
+            raise RuntimeError("on purpose")
+
+    with pytest.raises(RuntimeError, match="on purpose"):
+        await rename_and_fail()
+    async with database.read() as session:
+        assert (await session.get_one(ContactRow, ada.id)).first_name == ""
+
+
+async def test_a_reader_does_not_wait_for_a_writer(database: Database, ada: ContactRow) -> None:
+    async with database.write() as writing:
+        (await writing.get_one(ContactRow, ada.id)).first_name = "Augusta"
+        await writing.flush()
+        async with database.read() as reading:
+            assert (await reading.get_one(ContactRow, ada.id)).first_name == ""
+
+
+async def test_sqlite_keeps_what_was_committed_through_a_power_cut(sqlite_url: str) -> None:
+    database = Database(sqlite_url)
+    async with database.read() as session:
+        connection = await session.connection()
+        assert (await connection.execute(text("PRAGMA journal_mode"))).scalar() == "wal"
+        assert (await connection.execute(text("PRAGMA synchronous"))).scalar() == 2
+        assert (await connection.execute(text("PRAGMA foreign_keys"))).scalar() == 1
+    await database.close()
