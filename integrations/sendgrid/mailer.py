@@ -1,0 +1,186 @@
+"""Email through SendGrid's v3 Mail Send.
+
+Source: SendGrid v3 API reference, Mail Send and Errors, read 2026-11; sendgrid 6.12.5.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from datetime import timedelta
+
+import httpx
+from sendgrid.helpers.mail import (
+    Category,
+    Content,
+    CustomArg,
+    From,
+    Header,
+    Mail,
+    MimeType,
+    Subject,
+    SubscriptionTracking,
+    To,
+    TrackingSettings,
+)
+from sendgrid.helpers.mail.exceptions import ApiKeyIncludedException
+
+from domain.messages import (
+    DeliveryAmbiguous,
+    EmailMessage,
+    MailerError,
+    MessageRejected,
+    ProviderUnavailable,
+    RateLimited,
+    Receipt,
+)
+
+_API_KEY = re.compile(r"[!-~]+")
+_ADDRESS = re.compile(r"[^\s\x00-\x1f<>,;@]+@[^\s\x00-\x1f<>,;@]+")
+_LINE_BREAKS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
+_FIELD = re.compile(r"[\w.\[\]-]{1,100}")
+
+
+class SendGridMailer:
+    """Hands messages to SendGrid. Safe to call from several threads: they share one pool of `connections`.
+
+    Each message carries its id as the custom argument `cauce_message_id`, which SendGrid's webhook events echo.
+    The receipt holds SendGrid's `X-Message-Id`, or the message's own id when the answer has none.
+
+    Raises: ValueError, when the API key or the URL cannot be one.
+    Idempotency: none. SendGrid delivers a message as often as it is handed over.
+    """
+
+    name = "sendgrid"
+    idempotent = False
+
+    def __init__(
+        self,
+        api_key: str,
+        url: str = "https://api.sendgrid.com",
+        *,
+        connect_timeout: timedelta = timedelta(seconds=5),
+        write_timeout: timedelta = timedelta(seconds=10),
+        read_timeout: timedelta = timedelta(seconds=30),
+        pool_timeout: timedelta = timedelta(seconds=10),
+        connections: int = 100,
+    ) -> None:
+        # Checked here because an HTTP client quotes a header that it cannot send, and so would log the key.
+        if not _API_KEY.fullmatch(api_key):
+            raise ValueError("The SendGrid API key is empty or has characters that no key has: set SENDGRID_API_KEY")
+        if not _is_http(url):
+            raise ValueError(f"{url!r} is not the URL of an API: set CAUCE_SENDGRID_URL, as https://api.sendgrid.com")
+        self._client = httpx.Client(
+            base_url=url,
+            headers={"Authorization": f"Bearer {api_key}", "Content-Type": "application/json"},
+            timeout=httpx.Timeout(
+                connect=connect_timeout.total_seconds(),
+                write=write_timeout.total_seconds(),
+                read=read_timeout.total_seconds(),
+                pool=pool_timeout.total_seconds(),
+            ),
+            # Idle connections go soon: one that the provider closes while we write makes a message ambiguous.
+            limits=httpx.Limits(max_connections=connections, max_keepalive_connections=connections, keepalive_expiry=5),
+            follow_redirects=False,
+        )
+
+    def send(self, message: EmailMessage) -> Receipt:
+        body = _body(message)
+        try:
+            response = self._client.post("/v3/mail/send", content=body)
+        except httpx.HTTPError as error:
+            raise _lost(error) from error
+        if not response.is_success:
+            raise _refused(response)
+        return Receipt(
+            provider=self.name, provider_message_id=response.headers.get("X-Message-Id", "")[:100] or message.id
+        )
+
+    def close(self) -> None:
+        self._client.close()
+
+
+def _is_http(url: str) -> bool:
+    try:
+        parsed = httpx.URL(url)
+    except httpx.InvalidURL:
+        return False
+    return parsed.scheme in ("http", "https") and parsed.host != ""
+
+
+def _lost(error: httpx.HTTPError) -> MailerError:
+    """What no answer means: surely not sent when no connection was had, else nobody knows."""
+    what = type(error).__name__
+    if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout | httpx.ProxyError):
+        return ProviderUnavailable(f"SendGrid was not reached: {what}")
+    return DeliveryAmbiguous(f"SendGrid gave no answer after the message went out: {what}")
+
+
+def _refused(response: httpx.Response) -> MailerError:
+    """What an answer other than 2xx means."""
+    status = response.status_code
+    match status:
+        case 400 | 413 | 422:
+            return MessageRejected(f"SendGrid answered {status}: {_fields(response)}")
+        case 429:
+            return RateLimited("SendGrid answered 429: too many messages", _until_reset(response))
+        case 500 | 503:
+            return ProviderUnavailable(f"SendGrid answered {status}: it is out of order")
+        case _ if status < 500:
+            # About us and not about the message: the same message passes once the settings are mended.
+            return ProviderUnavailable(
+                f"SendGrid answered {status}: check SENDGRID_API_KEY, CAUCE_SENDGRID_URL and the sender's verification",
+                retry_after=timedelta(minutes=5),
+            )
+        case _:
+            # 502 and 504 come from a gateway that lost SendGrid's answer; of others nobody knows who sent them.
+            return DeliveryAmbiguous(f"SendGrid answered {status}: a gateway may have lost its answer")
+
+
+def _fields(response: httpx.Response) -> str:
+    """The names of the fields that SendGrid complains about. Its messages may quote the address, and stay out."""
+    try:
+        names = [error["field"] for error in response.json()["errors"]]
+    except (ValueError, KeyError, TypeError):
+        names = []
+    return ", ".join(name for name in names[:5] if isinstance(name, str) and _FIELD.fullmatch(name)) or "no field named"
+
+
+def _until_reset(response: httpx.Response) -> timedelta | None:
+    """From now to `X-RateLimit-Reset`, an epoch: between a second and an hour, or None when it is absent or junk."""
+    try:
+        seconds = int(response.headers["X-RateLimit-Reset"]) - time.time()
+    except (KeyError, ValueError, OverflowError):
+        return None
+    return timedelta(seconds=min(max(seconds, 1), 3600))
+
+
+def _body(message: EmailMessage) -> bytes:
+    sender, recipient = From(), To()
+    sender.email, sender.name = message.sender.email, _one_line(message.sender.name)
+    # Set and not given to To(), which takes an address without a name apart and loses one that it cannot read.
+    recipient.email, recipient.name = message.to_email, _one_line(message.to_name) or None
+    if not _ADDRESS.fullmatch(message.to_email):
+        raise MessageRejected("SendGrid: the contact's address is not one")
+
+    mail = Mail(from_email=sender, to_emails=recipient, subject=Subject(_one_line(message.subject)))
+    try:
+        mail.add_content(Content(MimeType.text, message.text))
+        mail.add_content(Content(MimeType.html, message.html))
+    except ApiKeyIncludedException:
+        raise MessageRejected("SendGrid: the text begins with what looks like a SendGrid API key") from None
+    mail.add_custom_arg(CustomArg("cauce_message_id", message.id))
+    # The library puts each new category first.
+    for category in (f"{message.flow}/{message.step}", message.flow):
+        mail.add_category(Category(category))
+    if message.unsubscribe_url is not None:
+        mail.add_header(Header("List-Unsubscribe", f"<{_one_line(message.unsubscribe_url)}>"))
+        mail.add_header(Header("List-Unsubscribe-Post", "List-Unsubscribe=One-Click"))
+    mail.tracking_settings = TrackingSettings(subscription_tracking=SubscriptionTracking(enable=False))
+    return json.dumps(mail.get()).encode()
+
+
+def _one_line(text: str) -> str:
+    """Header text without the characters that could begin another header."""
+    return _LINE_BREAKS.sub(" ", text)
