@@ -1,0 +1,159 @@
+"""The Jinja that templates are written in, and what can be wrong with it.
+
+Templates are checked without rendering them, so branches that are never taken count too. Problems are one line each,
+naming the file and what to do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from jinja2 import StrictUndefined, TemplateSyntaxError, nodes
+from jinja2.meta import find_undeclared_variables
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+from domain.contacts import Contact
+from domain.flows import FlowSettings
+from domain.messages import Sender
+from emails.mjml_source import Source
+
+SUBJECT_MAX_CHARACTERS = 120
+
+HTML = ImmutableSandboxedEnvironment(
+    autoescape=True,
+    undefined=StrictUndefined,
+    finalize=lambda value: "" if value is None else value,
+)
+# A template sees its context alone: Jinja's own globals would pass for settings.
+HTML.globals.clear()
+SUBJECT = HTML.overlay(autoescape=False)
+
+_FIELDS = {"contact": frozenset(Contact.model_fields), "sender": frozenset(Sender.model_fields)}
+_CONTEXT = frozenset({*_FIELDS, "unsubscribe_url"})
+_GUARDS = frozenset({"default", "d", "defined", "undefined"})
+
+
+def jinja_problems(source: Source) -> list[str]:
+    """Check what no settings decide: syntax, filters, tests, and the fields of contact and sender."""
+    try:
+        tree = HTML.parse(source.text)
+    except TemplateSyntaxError as error:
+        return [f"{source.file}:{error.lineno} is not valid Jinja ({error.message}): mend it there"]
+    found = sorted([*_unknown_names(tree), *_field_problems(tree)])
+    return [f"{source.file}:{line} {problem}" for line, problem in found]
+
+
+def _unknown_names(tree: nodes.Template) -> Iterator[tuple[int, str]]:
+    for node in tree.find_all(nodes.Filter):
+        if node.name not in HTML.filters:
+            yield node.lineno, f"uses the filter {node.name}, which does not exist: mend its name"
+    for test in tree.find_all(nodes.Test):
+        if test.name not in HTML.tests:
+            yield test.lineno, f"uses the test {test.name}, which does not exist: mend its name"
+    for tag in tree.find_all((nodes.Include, nodes.Extends, nodes.Import, nodes.FromImport)):
+        yield tag.lineno, "pulls in another Jinja template: use mj-include"
+
+
+def _field_problems(tree: nodes.Template) -> Iterator[tuple[int, str]]:
+    read: set[int] = set()
+    calls = [*tree.find_all(nodes.Filter), *tree.find_all(nodes.Test)]
+    guarded = {id(call.node) for call in calls if call.name in _GUARDS}
+    for access in _accesses(tree):
+        owner, field = _path(access.node), _path(access).rpartition(".")[2]
+        if owner in _FIELDS:
+            read.add(id(access.node))
+            if field not in _FIELDS[owner]:
+                choices = ", ".join(sorted(_FIELDS[owner]))
+                yield access.lineno, f"uses {owner}.{field or '[…]'}, which does not exist: use one of {choices}"
+        elif owner == "contact.attributes" and id(access) not in guarded:
+            path = f"{owner}.{field}"
+            yield access.lineno, f'uses {path}, which a contact may lack: write {path}|default("…")'
+    for name in tree.find_all(nodes.Name):
+        if name.name in _FIELDS and id(name) not in read:
+            yield name.lineno, f"uses {name.name} as a whole: name one of its fields"
+
+
+def _accesses(tree: nodes.Node) -> Iterator[nodes.Getattr | nodes.Getitem]:
+    yield from tree.find_all(nodes.Getattr)
+    yield from tree.find_all(nodes.Getitem)
+
+
+def _path(node: nodes.Node | None) -> str:
+    """Write `contact.email` and `contact["email"]` alike; what is computed is left empty."""
+    if isinstance(node, nodes.Name):
+        return node.name
+    if isinstance(node, nodes.Getattr):
+        return f"{_path(node.node)}.{node.attr}"
+    if isinstance(node, nodes.Getitem):
+        return f"{_path(node.node)}.{node.arg.value if isinstance(node.arg, nodes.Const) else ''}"
+    return ""
+
+
+def settings_problems(source: Source, settings_model: type[FlowSettings]) -> list[str]:
+    """Check that each name in a template is one of its context or a field of the flow's settings."""
+    try:
+        tree = HTML.parse(source.text)
+    except TemplateSyntaxError:
+        return []
+    # An unknown filter or test is told by jinja_problems; here it would end the search for names.
+    for node in tree.find_all(nodes.Filter):
+        node.name = "string"
+    for test in tree.find_all(nodes.Test):
+        test.name = "defined"
+    unknown = find_undeclared_variables(tree) - _CONTEXT - set(settings_model.model_fields)
+    return [
+        f"{source.file} uses {{{{ {name} }}}}, which {settings_model.__name__} has not: add the field or edit the file"
+        for name in sorted(unknown)
+    ]
+
+
+def reserved_problems(settings_model: type[FlowSettings]) -> list[str]:
+    return [
+        f"{settings_model.__name__} has a field {name}, which means something else to templates: rename the field"
+        for name in sorted(_CONTEXT & set(settings_model.model_fields))
+    ]
+
+
+def subject_problems(subject: Source) -> list[str]:
+    lines = subject.text.strip().splitlines()
+    if not lines:
+        return [f"{subject.file} is empty: write the subject"]
+    if len(lines) > 1:
+        return [f"{subject.file} has {len(lines)} lines: write one"]
+    try:
+        length = _longest(HTML.parse(lines[0]).body)
+    except TemplateSyntaxError:
+        return []
+    if length > SUBJECT_MAX_CHARACTERS:
+        return [f"{subject.file} has {length} characters: shorten it to {SUBJECT_MAX_CHARACTERS}"]
+    return []
+
+
+def _longest(body: Sequence[nodes.Node]) -> int:
+    """Count the characters of the longest way through the branches; values are not counted."""
+    length = 0
+    for node in body:
+        if isinstance(node, nodes.If):
+            length += max(_longest(branch) for branch in (node.body, node.elif_, node.else_))
+        else:
+            length += sum(len(text.data) for text in node.find_all(nodes.TemplateData))
+    return length
+
+
+def opt_out_problems(file: str, html: str) -> list[str]:
+    """Check that the compiled body shows who writes and how to opt out, whoever the contact is."""
+    shown = set(_always_shown(HTML.parse(html).body))
+    return [
+        f"{file} does not always show {{{{ {needed} }}}}, as all but transactional messages must:"
+        ' add it, or <mj-include path="footer.mjml" />'
+        for needed in ("unsubscribe_url", "sender.postal_address")
+        if needed not in shown
+    ]
+
+
+def _always_shown(body: Sequence[nodes.Node]) -> Iterator[str]:
+    for node in body:
+        if isinstance(node, nodes.If) and _path(node.test) == "unsubscribe_url":
+            yield from _always_shown(node.body)
+        if isinstance(node, nodes.Output):
+            yield from (_path(value) for value in (*node.find_all(nodes.Name), *_accesses(node)))
