@@ -1,0 +1,37 @@
+"""The periodic sweep: what was stored and not told is told, what ended from outside is recorded."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from datetime import timedelta
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from runtime.dispatch import Dispatcher, TemporalUnavailable
+from store.tables import now
+
+logger = logging.getLogger(__name__)
+
+LOOK_BACK = timedelta(days=1)
+"""At the first sweep, for runs that ended from outside while no worker was there."""
+OVERLAP = timedelta(minutes=2)
+"""Between two sweeps: the server's lists lag behind."""
+
+
+async def keep_sweeping(dispatcher: Dispatcher, pause: timedelta, stop: asyncio.Event) -> None:
+    """Sweep, pause, and again, until `stop` is set. What stands in the way of one sweep is left for the next."""
+    closed_since = now() - LOOK_BACK
+    while not stop.is_set():
+        began = now()
+        try:
+            finished = await dispatcher.sweep(grace=pause, closed_since=closed_since)
+            closed_since = began - OVERLAP
+            if any(finished.values()):
+                logger.info("swept", extra=finished)
+        except (TemporalUnavailable, SQLAlchemyError) as error:
+            logger.warning("sweep left for later: %s", type(error).__name__)
+        try:
+            await asyncio.wait_for(stop.wait(), timeout=pause.total_seconds())
+        except TimeoutError:
+            continue

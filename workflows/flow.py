@@ -1,0 +1,281 @@
+"""The verbs that a flow is written in, and what every enrollment does beside its journey.
+
+A flow is a Temporal workflow whose `journey` tells a story with these verbs. Each verb is a step, named by its first
+argument; the name is the step's identity. A finished step is remembered with its result, so that when a run continues
+as new the journey runs again from the top and comes, without repeating anything, to where it was.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from datetime import datetime, timedelta
+from typing import Any, ClassVar, Generic, NoReturn, TypeVar, get_args
+
+from temporalio import workflow
+from temporalio.common import RetryPolicy
+from temporalio.exceptions import ActivityError, ApplicationError, FailureError
+from temporalio.workflow import ActivityCancellationType
+
+from activities.email import EmailActivities, SendEmail
+from activities.enrollments import EndEnrollment, EnrollmentActivities
+from domain.durations import in_words
+from domain.events import LEAVING_EVENTS, concerns
+from domain.flows import (
+    EMAIL_TASK_QUEUE,
+    Enrollment,
+    Exit,
+    FlowSettings,
+    FlowType,
+    Happening,
+    Memory,
+    Outcome,
+    Progress,
+)
+from domain.messages import SendResult
+
+SettingsT = TypeVar("SettingsT", bound=FlowSettings)
+
+SEND_TIMEOUT = timedelta(minutes=1)
+SEND_RETRIES = RetryPolicy(initial_interval=timedelta(seconds=1), maximum_interval=timedelta(minutes=10))
+"""Without an end: a provider or database that is away for a day delays a contact, it does not lose them."""
+RECORD_TIMEOUT = timedelta(seconds=10)
+
+
+class Flow(Generic[SettingsT]):
+    """Base of all flows. A flow sets `about`, tells its `journey`, and its `run` is `return await self.conduct()`."""
+
+    about: ClassVar[FlowType]
+    settings_model: ClassVar[type[FlowSettings]]
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        (cls.settings_model,) = get_args(cls.__orig_bases__[0])  # type: ignore[attr-defined]
+
+    @workflow.init
+    def __init__(self, enrollment: Enrollment) -> None:
+        self.settings: SettingsT = self.settings_model.model_validate(enrollment.settings)  # type: ignore[assignment]
+        self._enrollment = enrollment
+        self._memory = enrollment.memory or Memory(entered_at=workflow.now())
+        self._met: set[str] = set()
+        self._now_at = Progress()
+        self._exit: Exit | None = None
+        self._moving = False
+
+    async def journey(self) -> None:
+        """What a contact lives through, told with the verbs below."""
+        raise NotImplementedError
+
+    # -- Verbs ---------------------------------------------------------------------------------------------------
+
+    @property
+    def entered_at(self) -> datetime:
+        """When the contact entered this flow."""
+        return self._memory.entered_at
+
+    async def send(self, step: str, message: str | None = None) -> SendResult:
+        """Send the email `emails/<flow>/<message>`, which is called like the step unless `message` says otherwise."""
+        if not await self._open(step):
+            return SendResult.model_validate(self._memory.finished[step])
+        message = message or step
+        # What came before this message is no answer to it.
+        self._memory.unheard.clear()
+        result = await workflow.execute_activity_method(
+            EmailActivities.send,
+            SendEmail(enrollment_id=self._enrollment.id, step=step, message=message),
+            activity_id=step,
+            task_queue=EMAIL_TASK_QUEUE,
+            start_to_close_timeout=SEND_TIMEOUT,
+            retry_policy=SEND_RETRIES,
+            # An exit waits for a message that is with the provider right now, so that the outcome comes after it.
+            cancellation_type=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+            summary=f"email {message}",
+        )
+        self._close(step, result.model_dump(mode="json", exclude_none=True))
+        return result
+
+    async def wait(self, step: str, duration: timedelta) -> None:
+        """Let time pass."""
+        if await self._open(step):
+            deadline = self._waiting_since(step) + duration
+            await self._until(deadline, f"{step}: {in_words(duration)}")
+            self._close(step, None)
+
+    async def wait_until(self, step: str, moment: datetime) -> None:
+        """Let time pass until a moment; one that is past is no wait."""
+        if await self._open(step):
+            self._waiting_since(step)
+            await self._until(moment, f"{step}: until {_minute(moment)}")
+            self._close(step, None)
+
+    async def happened(self, step: str, *, within: timedelta, event: str | None = None) -> bool:
+        """Wait for an event, called like the step unless `event` says otherwise; answer whether it came in time.
+
+        What arrived since the latest message went out counts too, and each arrival answers one wait only.
+        """
+        event = event or step
+        if not concerns(self.about, event):
+            raise ApplicationError(
+                f"step {step} waits for {event}, which this flow is never told of: add it to FlowType.listens",
+                type="EventNotListened",
+                non_retryable=True,
+            )
+        if not await self._open(step):
+            return bool(self._memory.finished[step])
+        deadline = self._waiting_since(step) + within
+        came = await self._until(deadline, f"{event}, or {in_words(within)}", lambda: self._first(event) is not None)
+        if (happening := self._first(event)) is not None:
+            self._memory.unheard.remove(happening)
+        self._close(step, came)
+        return came
+
+    def finish(self, step: str) -> NoReturn:
+        """End the journey here, as completed."""
+        self._now_at = Progress(step=step)
+        raise _Finished
+
+    # -- What happens to an enrollment from outside ---------------------------------------------------------------
+
+    @workflow.signal(name="event")
+    def on_event(self, happening: Happening) -> None:
+        """Something happened to the contact. A second delivery of the same event does nothing."""
+        if happening.id in self._memory.seen:
+            return
+        self._memory.seen.append(happening.id)
+        if happening.name in LEAVING_EVENTS:
+            self._exit = self._exit or LEAVING_EVENTS[happening.name]
+        elif happening.name == self.about.goal.event:
+            self._exit = self._exit or Exit.GOAL
+        elif concerns(self.about, happening.name):
+            self._memory.unheard.append(happening)
+
+    @workflow.query(name="progress")
+    def progress(self) -> Progress:
+        """Where the enrollment is, and until when it waits at the latest."""
+        return self._now_at
+
+    # -- The life of an enrollment --------------------------------------------------------------------------------
+
+    async def conduct(self) -> Outcome:
+        """Go through the journey until it ends or an exit interrupts it, and record how it ended.
+
+        Raises: CancelledError after a cancellation and the activity's failure after a failed step, both recorded, so
+        that the Temporal Web UI shows these runs as what they are.
+        """
+        journey = asyncio.create_task(self.journey())
+        try:
+            await workflow.wait_condition(lambda: journey.done() or self._exit is not None or self._moving)
+        except asyncio.CancelledError:
+            self._exit = Exit.CANCELLED
+        return await _uninterrupted(self._end(journey))
+
+    async def _end(self, journey: asyncio.Task[None]) -> Outcome:
+        journey.cancel()
+        await workflow.wait([journey])
+        failure = None if journey.cancelled() else journey.exception()
+        if failure is not None and not isinstance(failure, FailureError | _Finished):
+            raise failure  # a bug: the workflow task is retried until a deploy mends it, and nobody is lost
+        if self._exit is None and self._moving:
+            workflow.continue_as_new(self._enrollment.model_copy(update={"memory": self._memory}))
+        if self._exit is None:
+            self._exit = Exit.FAILED if isinstance(failure, FailureError) else Exit.COMPLETED
+        outcome = Outcome(exit=self._exit, step=self._now_at.step, reason=_type_of(failure))
+        await self._record(outcome)
+        await workflow.wait_condition(workflow.all_handlers_finished)
+        if self._exit is Exit.CANCELLED:
+            raise asyncio.CancelledError
+        if self._exit is Exit.FAILED and failure is not None:
+            raise failure
+        return outcome
+
+    async def _record(self, outcome: Outcome) -> None:
+        self._now_at = Progress(step=outcome.step)
+        self._show(f"ended: {outcome.exit}")
+        # Local: one event in the history instead of six. Without an end, like every step.
+        await workflow.execute_local_activity_method(
+            EnrollmentActivities.end,
+            EndEnrollment(enrollment_id=self._enrollment.id, outcome=outcome),
+            start_to_close_timeout=RECORD_TIMEOUT,
+            retry_policy=RetryPolicy(maximum_interval=timedelta(minutes=1)),
+            summary=f"ended: {outcome.exit}",
+        )
+
+    # -- Steps ----------------------------------------------------------------------------------------------------
+
+    async def _open(self, step: str) -> bool:
+        """Begin a step; False if it is remembered. Stays here for good once the enrollment is leaving or moving on."""
+        if step in self._met:
+            raise ApplicationError(
+                f"step {step} comes twice: give each a name of its own, in a loop with the loop's key",
+                type="StepRepeated",
+                non_retryable=True,
+            )
+        self._met.add(step)
+        if step in self._memory.finished:
+            return False
+        self._moving = workflow.info().is_continue_as_new_suggested()
+        if self._moving or self._exit is not None:
+            await workflow.wait_condition(lambda: False)
+        self._now_at = Progress(step=step)
+        self._show("working")
+        return True
+
+    def _close(self, step: str, result: Any) -> None:
+        self._memory.finished[step] = result
+        self._memory.waiting.pop(step, None)
+
+    def _waiting_since(self, step: str) -> datetime:
+        return self._memory.waiting.setdefault(step, workflow.now())
+
+    async def _until(self, deadline: datetime, summary: str, condition: Callable[[], bool] = lambda: False) -> bool:
+        """Wait until the condition holds or the deadline is there; answer whether the condition holds."""
+        left = deadline - workflow.now()
+        if condition() or left <= timedelta(0):
+            return condition()
+        self._now_at.next_wake_at = deadline
+        self._show(f"waiting for {summary}, until {_minute(deadline)} at the latest")
+        try:
+            await workflow.wait_condition(condition, timeout=left, timeout_summary=summary)
+        except TimeoutError:
+            return condition()
+        return True
+
+    def _first(self, event: str) -> Happening | None:
+        return next((happening for happening in self._memory.unheard if happening.name == event), None)
+
+    def _show(self, state: str) -> None:
+        """What an operator reads in the Temporal Web UI."""
+        done = [f"- {step}: {_said(result)}" for step, result in self._memory.finished.items()]
+        workflow.set_current_details(
+            "\n".join([f"**{self._now_at.step}**: {state}", "", f"- entered: {_minute(self.entered_at)}", *done])
+        )
+
+
+class _Finished(Exception):
+    """The journey said that it ends here."""
+
+
+async def _uninterrupted(ending: Coroutine[Any, Any, Outcome]) -> Outcome:
+    """A cancellation that comes while an enrollment ends is too late to change how it ends."""
+    task = asyncio.create_task(ending)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        return await task
+
+
+def _type_of(failure: BaseException | None) -> str | None:
+    """What failed a journey, as a name that is stable and tells nothing personal."""
+    if isinstance(failure, ActivityError) and failure.cause is not None:
+        failure = failure.cause
+    return failure.type if isinstance(failure, ApplicationError) else None
+
+
+def _minute(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M} UTC"
+
+
+def _said(result: Any) -> str:
+    if isinstance(result, dict):
+        return ", ".join(str(value) for value in result.values())
+    return {True: "yes", False: "no", None: "done"}.get(result, str(result))
