@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
 
 from pydantic import BaseModel
+from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel.ext.asyncio.session import AsyncSession
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
@@ -70,18 +71,21 @@ class EmailActivities:
 
         Returns: sent, skipped (why), rejected (why), or unconfirmed if nobody can say whether the provider has it.
         Raises: ApplicationError `EmailNotAccepted`, retried, after the provider's own delay where it gives one.
-        Idempotency: after a provider's answer, or in doubt about it, no attempt hands the message over again. The
-        answer is kept in the heartbeat before it is written to the ledger, so it outlives a database that is away.
+        Idempotency: after a provider's answer, or in doubt about it, no attempt hands the message over again. An
+        answer that cannot be written to the ledger is kept in the heartbeat, for the next attempt to write down.
         """
-        if activity.info().heartbeat_details:
-            await self._settle(Verdict.model_validate(activity.info().heartbeat_details[0]))
+        for kept in activity.info().heartbeat_details:
+            await self._settle(Verdict.model_validate(kept))
         async with self._database.write() as session:
             row, message = await self._reserve(session, order)
         if message is not None:
             verdict = await self._hand_over(message, row.handovers)
-            activity.heartbeat(verdict.model_dump(mode="json"))
-            # Shielded: a cancellation that arrives now must not lose the answer.
-            row = await asyncio.shield(self._settle(verdict))
+            try:
+                # Shielded: a cancellation that arrives now must not lose the answer.
+                row = await asyncio.shield(self._settle(verdict))
+            except SQLAlchemyError:
+                activity.heartbeat(verdict.model_dump(mode="json"))
+                raise
             if verdict.status is MessageStatus.READY:
                 raise ApplicationError(
                     verdict.reason or "", type="EmailNotAccepted", next_retry_delay=verdict.retry_after

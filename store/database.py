@@ -102,12 +102,15 @@ def _parse(url: str) -> URL:
 
 
 def _engine(url: URL) -> AsyncEngine:
+    # Parameters stay out of errors: they hold personal data, and errors reach logs and Temporal.
     if url.get_backend_name() == "sqlite":
-        engine = create_async_engine(url)
+        engine = create_async_engine(url, hide_parameters=True)
         _prepare_sqlite(engine.sync_engine)
         return engine
     # Checked before use: a database that was restarted costs one ping, not one failed request.
-    return create_async_engine(url, pool_pre_ping=True, pool_size=10, connect_args={"connect_timeout": 5})
+    return create_async_engine(
+        url, hide_parameters=True, pool_pre_ping=True, pool_size=10, connect_args={"connect_timeout": 5}
+    )
 
 
 def _prepare_sqlite(engine: Any) -> None:

@@ -25,6 +25,7 @@ from runtime.providers import make_mailer
 from runtime.settings import Settings
 from runtime.temporal import connect, temporal_address
 from store.database import Database
+from worker.private_failures import PrivateFailures
 from worker.sweeping import keep_sweeping
 from workflows.discovery import FlowClass, discover_flows, workflow_runner
 
@@ -98,6 +99,7 @@ async def working(
                 max_concurrent_activities=settings.email_threads,
                 max_task_queue_activities_per_second=settings.email_rate,
                 graceful_shutdown_timeout=GRACE,
+                interceptors=[PrivateFailures()],
             )
         )
         await stack.enter_async_context(
@@ -109,6 +111,7 @@ async def working(
                 workflow_runner=workflow_runner(),
                 sticky_queue_schedule_to_start_timeout=STICKY_PATIENCE,
                 graceful_shutdown_timeout=GRACE,
+                interceptors=[PrivateFailures()],
             )
         )
         yield

@@ -36,7 +36,7 @@ from domain.messages import SendResult
 
 SettingsT = TypeVar("SettingsT", bound=FlowSettings)
 
-SEND_TIMEOUT = timedelta(minutes=1)
+SEND_TIMEOUT = timedelta(seconds=90)
 SEND_RETRIES = RetryPolicy(initial_interval=timedelta(seconds=1), maximum_interval=timedelta(minutes=10))
 """Without an end: a provider or database that is away for a day delays a contact, it does not lose them."""
 RECORD_TIMEOUT = timedelta(seconds=10)

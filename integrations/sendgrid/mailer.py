@@ -39,6 +39,8 @@ from domain.messages import (
 _API_KEY = re.compile(r"[!-~]+")
 _ADDRESS = re.compile(r"[^\s\x00-\x1f<>,;@]+@[^\s\x00-\x1f<>,;@]+")
 _LINE_BREAKS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
+SETTINGS_PATIENCE = timedelta(minutes=5)
+"""Until a message is tried again that was refused for a setting of ours: somebody has to mend it first."""
 _FIELD = re.compile(r"[\w.\[\]-]{1,100}")
 
 
@@ -89,6 +91,8 @@ class SendGridMailer:
         body = _body(message)
         try:
             response = self._client.post("/v3/mail/send", content=body)
+        except UnicodeError as error:  # a host name that cannot be one, found when it is looked up
+            raise ProviderUnavailable("SendGrid was not reached: check CAUCE_SENDGRID_URL") from error
         except httpx.HTTPError as error:
             raise _lost(error) from error
         if not response.is_success:
@@ -122,7 +126,13 @@ def _refused(response: httpx.Response) -> MailerError:
     status = response.status_code
     match status:
         case 400 | 413 | 422:
-            return MessageRejected(f"SendGrid answered {status}: {_fields(response)}")
+            fields = _fields(response)
+            if any(field.startswith("from") for field in fields):
+                # The sender is a setting: no message is lost to one that is wrong.
+                return ProviderUnavailable(
+                    f"SendGrid answered {status} about the sender: check CAUCE_SENDER_EMAIL", SETTINGS_PATIENCE
+                )
+            return MessageRejected(f"SendGrid answered {status}: {', '.join(fields) or 'no field named'}")
         case 429:
             return RateLimited("SendGrid answered 429: too many messages", _until_reset(response))
         case 500 | 503:
@@ -131,20 +141,20 @@ def _refused(response: httpx.Response) -> MailerError:
             # About us and not about the message: the same message passes once the settings are mended.
             return ProviderUnavailable(
                 f"SendGrid answered {status}: check SENDGRID_API_KEY, CAUCE_SENDGRID_URL and the sender's verification",
-                retry_after=timedelta(minutes=5),
+                SETTINGS_PATIENCE,
             )
         case _:
             # 502 and 504 come from a gateway that lost SendGrid's answer; of others nobody knows who sent them.
             return DeliveryAmbiguous(f"SendGrid answered {status}: a gateway may have lost its answer")
 
 
-def _fields(response: httpx.Response) -> str:
+def _fields(response: httpx.Response) -> list[str]:
     """The names of the fields that SendGrid complains about. Its messages may quote the address, and stay out."""
     try:
         names = [error["field"] for error in response.json()["errors"]]
     except (ValueError, KeyError, TypeError):
         names = []
-    return ", ".join(name for name in names[:5] if isinstance(name, str) and _FIELD.fullmatch(name)) or "no field named"
+    return [name for name in names[:5] if isinstance(name, str) and _FIELD.fullmatch(name)]
 
 
 def _until_reset(response: httpx.Response) -> timedelta | None:

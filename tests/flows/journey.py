@@ -144,7 +144,7 @@ def starter(environment: WorkflowEnvironment, database: Database, folder: Path) 
 def specimen_templates(folder: Path) -> Templates:
     """Templates for the flows of `specimens/`, all alike."""
     root = folder / "emails"
-    messages = {"nurturing": ("guide", "case-study", "reminder"), "drip": ("tip",)}
+    messages = {"nurturing": ("guide", "case-study", "reminder"), "drip": ("tip",), "marathon": ("tip",)}
     for flow, names in messages.items():
         for name in names:
             _write(root / flow / name / "message.toml", 'class = "relationship"\ntopic = "specimens"\n')

@@ -161,6 +161,18 @@ def test_an_answer_about_our_settings_asks_to_mend_them_and_is_tried_again(
     assert sendgrid.requests == 1
 
 
+def test_a_wrong_sender_costs_no_message(mailer: SendGridMailer, sendgrid: FakeSendGrid) -> None:
+    sendgrid.script(failure(400, ("The from email does not contain a valid address.", "from.email")))
+    error = refused(mailer)
+    assert type(error) is ProviderUnavailable
+    assert "CAUCE_SENDER_EMAIL" in error.reason
+
+
+@pytest.mark.parametrize("host", ["a..b", "a" * 64 + ".example"])
+def test_a_host_name_that_cannot_be_one_is_surely_not_sent(host: str) -> None:
+    assert type(refused(SendGridMailer(API_KEY, f"http://{host}"))) is ProviderUnavailable
+
+
 def test_a_wrong_key_mends_when_the_key_is_mended(sendgrid: FakeSendGrid) -> None:
     message = a_message()
     with pytest.raises(ProviderUnavailable, match="SENDGRID_API_KEY"):

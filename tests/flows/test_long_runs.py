@@ -1,0 +1,54 @@
+"""A history that grows long continues as new, and the journey goes on where it was."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from temporalio.client import WorkflowExecutionStatus
+from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.testing import WorkflowEnvironment
+
+from domain.flows import Exit
+from runtime.temporal import CONTACT_ID
+from store.database import Database
+from tests.conftest import SCRIPTS
+from tests.flows.journey import starter
+from tests.flows.specimens.marathon import Marathon
+from tests.waiting import until
+
+
+@pytest.fixture
+async def impatient() -> AsyncIterator[WorkflowEnvironment]:
+    """A full server that suggests to continue as new after twenty events instead of four thousand."""
+    async with await WorkflowEnvironment.start_local(
+        dev_server_existing_path=str(SCRIPTS / "temporal"),
+        search_attributes=[CONTACT_ID],
+        data_converter=pydantic_data_converter,
+        dev_server_log_level="error",
+        dev_server_extra_args=["--dynamic-config-value", "limit.historyCount.suggestContinueAsNew=20"],
+    ) as environment:
+        yield environment
+
+
+async def test_no_step_is_repeated_and_no_event_is_lost_when_a_run_continues_as_new(
+    impatient: WorkflowEnvironment, database: Database, tmp_path: Path
+) -> None:
+    async with starter(impatient, database, tmp_path)(Marathon) as j:
+        await until(lambda: j.inbox() == ["tip"])
+        await j.happens("clicked", event_id="click")
+        first_run = (await j.description()).run_id
+        assert (await j.handle.result()).exit is Exit.COMPLETED
+        assert j.inbox() == ["tip", "finish"]
+        described = await j.description()
+        assert described.run_id != first_run
+        assert await described.memo_value("enrollment_id") == j.row.id
+        assert described.typed_search_attributes[CONTACT_ID] == j.row.contact_id
+        first = await impatient.client.get_workflow_handle(j.handle.id, run_id=first_run).describe()
+        assert first.status is WorkflowExecutionStatus.CONTINUED_AS_NEW
+        timers = 0
+        async for run in impatient.client.list_workflows(f"WorkflowId = '{j.handle.id}'"):
+            history = await impatient.client.get_workflow_handle(run.id, run_id=run.run_id).fetch_history()
+            timers += sum(event.HasField("timer_started_event_attributes") for event in history.events)
+        assert timers == 6
