@@ -75,7 +75,7 @@ class Flow(Generic[SettingsT]):
 
     async def send(self, step: str, message: str | None = None) -> SendResult:
         """Send the email `emails/<flow>/<message>`, which is called like the step unless `message` says otherwise."""
-        if not await self._open(step):
+        if not self._open(step):
             return SendResult.model_validate(self._memory.finished[step])
         message = message or step
         # What came before this message is no answer to it.
@@ -96,14 +96,14 @@ class Flow(Generic[SettingsT]):
 
     async def wait(self, step: str, duration: timedelta) -> None:
         """Let time pass."""
-        if await self._open(step):
+        if self._open(step):
             deadline = self._waiting_since(step) + duration
             await self._until(deadline, f"{step}: {in_words(duration)}")
             self._close(step, None)
 
     async def wait_until(self, step: str, moment: datetime) -> None:
         """Let time pass until a moment; one that is past is no wait."""
-        if await self._open(step):
+        if self._open(step):
             self._waiting_since(step)
             await self._until(moment, f"{step}: until {_minute(moment)}")
             self._close(step, None)
@@ -120,7 +120,7 @@ class Flow(Generic[SettingsT]):
                 type="EventNotListened",
                 non_retryable=True,
             )
-        if not await self._open(step):
+        if not self._open(step):
             return bool(self._memory.finished[step])
         deadline = self._waiting_since(step) + within
         came = await self._until(deadline, f"{event}, or {in_words(within)}", lambda: self._first(event) is not None)
@@ -202,8 +202,12 @@ class Flow(Generic[SettingsT]):
 
     # -- Steps ----------------------------------------------------------------------------------------------------
 
-    async def _open(self, step: str) -> bool:
-        """Begin a step; False if it is remembered. Stays here for good once the enrollment is leaving or moving on."""
+    def _open(self, step: str) -> bool:
+        """Begin a step; False if it is remembered.
+
+        Raises: CancelledError once the enrollment is leaving or continues as new. The journey may have missed its
+        cancellation: an activity that is done when it arrives answers all the same.
+        """
         if step in self._met:
             raise ApplicationError(
                 f"step {step} comes twice: give each a name of its own, in a loop with the loop's key",
@@ -215,7 +219,7 @@ class Flow(Generic[SettingsT]):
             return False
         self._moving = workflow.info().is_continue_as_new_suggested()
         if self._moving or self._exit is not None:
-            await workflow.wait_condition(lambda: False)
+            raise asyncio.CancelledError
         self._now_at = Progress(step=step)
         self._show("working")
         return True
