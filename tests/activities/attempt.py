@@ -28,6 +28,7 @@ from store.database import Database
 from tests.integrations.fake_sendgrid import API_KEY
 from workflows.onboarding import OnboardingSettings
 
+HARD_EXIT = 77
 CrashPoint = Literal["before the reservation", "before the call", "before the receipt", "after the receipt"]
 
 
@@ -48,14 +49,14 @@ class CrashingDatabase(Database):
         self._writes = 0
 
     @asynccontextmanager
-    async def write(self) -> AsyncIterator[AsyncSession]:  # type: ignore[override]
+    async def write(self) -> AsyncIterator[AsyncSession]:
         async with super().write() as session:
             yield session
             if self._crash == "before the reservation":
-                os._exit(1)
+                os._exit(HARD_EXIT)
         self._writes += 1
         if self._crash == "after the receipt" and self._writes == 2:
-            os._exit(1)
+            os._exit(HARD_EXIT)
 
 
 class CrashingMailer:
@@ -67,10 +68,10 @@ class CrashingMailer:
 
     def send(self, message: EmailMessage) -> Receipt:
         if self._crash == "before the call":
-            os._exit(1)
+            os._exit(HARD_EXIT)
         receipt = self._mailer.send(message)
         if self._crash == "before the receipt":
-            os._exit(1)
+            os._exit(HARD_EXIT)
         return receipt
 
     def close(self) -> None:
@@ -97,4 +98,4 @@ async def run(attempt: Attempt) -> str:
 
 
 if __name__ == "__main__":
-    sys.stdout.write(asyncio.run(run(Attempt.model_validate_json(sys.argv[1]))))
+    asyncio.run(run(Attempt.model_validate_json(sys.argv[1])))

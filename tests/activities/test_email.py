@@ -141,7 +141,7 @@ async def test_a_receipt_that_cannot_be_written_leads_to_one_call_and_a_flow_tha
 
     def allow_connections(allowed: bool) -> None:
         with psycopg.connect(postgres.get_uri(), autocommit=True) as connection:
-            connection.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS {allowed}")  # type: ignore[arg-type]
+            connection.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS {allowed}")
             connection.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [name])
 
     journey = starter(temporal, postgres_database, tmp_path)
