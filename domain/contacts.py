@@ -27,7 +27,9 @@ def _time_zone(value: str) -> str:
     return value
 
 
-EmailAddress = Annotated[str, StringConstraints(max_length=254), AfterValidator(_email)]
+EmailAddress = Annotated[
+    str, StringConstraints(max_length=254), AfterValidator(_email), Field(json_schema_extra={"format": "email"})
+]
 """Lower case: addresses that differ in case alone are one contact."""
 Locale = Annotated[str, StringConstraints(pattern=r"^[a-z]{2,3}(-[A-Z]{2})?$")]
 TimeZone = Annotated[str, StringConstraints(max_length=64), AfterValidator(_time_zone)]

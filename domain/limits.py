@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
@@ -11,6 +12,7 @@ from pydantic import AfterValidator, AwareDatetime, Field, JsonValue, StringCons
 
 MAX_DEPTH = 8
 MAX_OBJECT_CHARACTERS = 20_000
+_UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 
 
 def _storable(value: str) -> str:
@@ -37,8 +39,8 @@ def _leaves(value: JsonValue, depth: int = 0) -> Iterator[str | int | float | bo
 def _bounded(value: dict[str, JsonValue]) -> dict[str, JsonValue]:
     size = 0
     for leaf in _leaves(value):
-        if isinstance(leaf, str) and "\0" in leaf:
-            raise ValueError("the character U+0000 is not allowed")
+        if isinstance(leaf, str) and _UNSTORABLE.search(leaf):
+            raise ValueError("the character U+0000 and halves of surrogate pairs are not allowed")
         if isinstance(leaf, float) and not math.isfinite(leaf):
             raise ValueError("NaN and Infinity are not JSON")
         if isinstance(leaf, int) and abs(leaf) > 2**63:

@@ -1,0 +1,74 @@
+"""The app that serves HTTP: the API for programs, and a few pages for people."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+
+from fastapi import APIRouter, Depends, FastAPI
+from temporalio.client import Client
+
+from api.console import outbox, start, unsubscribe
+from api.limits import BodyLimit
+from api.observing import Observing
+from api.openapi import describe
+from api.problems import answer_with_problems, answers
+from api.routers import contacts, enrolling, enrollments, events, health, messages
+from api.routers import flows as flows_router
+from api.security import require_key, require_key_or_password, require_loopback_without_keys
+from api.wiring import make_services
+from runtime.settings import Settings
+from workflows.discovery import FlowClass, discover_flows
+
+DESCRIPTION = """\
+Durable marketing flows: enroll contacts, and report what happens to them.
+
+- Errors are problem documents ([RFC 9457](https://www.rfc-editor.org/rfc/rfc9457)), `application/problem+json`.
+- Listings are newest first and come in pages: ask with `cursor` for the next one.
+- Enrollments and events are accepted while Temporal is down: they are stored first, and told to it later.
+"""
+
+
+def create_app(settings: Settings, client: Client, flows: Mapping[str, FlowClass] | None = None) -> FastAPI:
+    """Put the app together. `client` may be one that connects lazily; `flows` are those of the code by default.
+
+    Raises: DatabaseNotReady if the database's URL is none. Whether it is migrated shows at /readyz.
+    """
+    known_flows = discover_flows() if flows is None else flows
+    services = make_services(settings, client, known_flows)
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        yield
+        await services.database.close()
+
+    app = FastAPI(
+        title="Cauce",
+        version=version("cauce"),
+        summary="Durable marketing flows on Temporal",
+        description=DESCRIPTION,
+        lifespan=lifespan,
+        redoc_url=None,
+        generate_unique_id_function=lambda route: route.name,
+        dependencies=[Depends(require_loopback_without_keys)],
+        responses=answers(403, 413, 500, 503),
+    )
+    app.state.services = services
+    app.add_middleware(BodyLimit)
+    app.add_middleware(Observing, metrics=services.metrics)
+    answer_with_problems(app)
+
+    for_programs = APIRouter(dependencies=[Depends(require_key)], responses=answers(401))
+    for module in (contacts, flows_router, enrolling, enrollments, events, messages):
+        for_programs.include_router(module.router)
+    app.include_router(for_programs)
+    app.include_router(health.router)
+    for_people = APIRouter(dependencies=[Depends(require_key_or_password)])
+    for_people.include_router(outbox.router)
+    app.include_router(for_people, include_in_schema=False)
+    app.include_router(start.router, include_in_schema=False)
+    app.include_router(unsubscribe.router, include_in_schema=False)
+
+    describe(app, known_flows)
+    return app

@@ -1,0 +1,186 @@
+"""Every error that the API answers with, as a problem document (RFC 9457), made in this one place.
+
+A problem names the field at fault and never repeats a value that was sent: it may be an address or a secret.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, ConfigDict, Field
+from sqlalchemy.exc import InterfaceError, OperationalError
+from starlette.exceptions import HTTPException
+
+logger = logging.getLogger(__name__)
+
+MEDIA_TYPE = "application/problem+json"
+
+_DETAILS = {
+    400: "the request is not well-formed: a body has to be JSON in UTF-8, without very deep nesting or huge numbers",
+    404: "there is nothing at this address: the paths are listed at /docs",
+    405: "this address does not take this method: the Allow header names those that it takes",
+}
+_TELLING_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
+
+
+class FieldError(BaseModel):
+    field: str = Field(description="where in the request: body, query, path or header, then the name")
+    message: str
+
+
+class Problem(BaseModel):
+    """What went wrong (RFC 9457)."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "type": "urn:cauce:problem:invalid-request",
+                "title": "The request is not valid",
+                "status": 422,
+                "detail": "body.time_zone: not a time zone of the IANA database",
+                "errors": [{"field": "body.time_zone", "message": "not a time zone of the IANA database"}],
+            }
+        }
+    )
+
+    type: str = Field(description="`urn:cauce:problem:…`: stable, for programs to tell problems apart")
+    title: str
+    status: int
+    detail: str
+    errors: list[FieldError] = Field(default_factory=list, description="each field at fault")
+    enrollment: str | None = Field(default=None, description="address of the enrollment that stands in the way")
+    enrollment_id: str | None = Field(default=None, description="id of the enrollment that stands in the way")
+    until: datetime | None = Field(default=None, description="when the same request may succeed; null: never")
+
+
+class ProblemError(Exception):
+    """Raised anywhere below a route, answered as a problem document. `members` are further members of it."""
+
+    def __init__(
+        self,
+        status: int,
+        slug: str,
+        title: str,
+        detail: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        **members: Any,
+    ) -> None:
+        super().__init__(slug)
+        self.status = status
+        self.headers = headers
+        self.document = {
+            "type": f"urn:cauce:problem:{slug}",
+            "title": title,
+            "status": status,
+            "detail": detail,
+            **members,
+        }
+
+    def response(self) -> JSONResponse:
+        return JSONResponse(self.document, self.status, self.headers, MEDIA_TYPE)
+
+
+def not_found(what: str) -> ProblemError:
+    """`what` was asked for and is not there; say no value that may be personal."""
+    return ProblemError(404, "not-found", "Not found", f"there is no {what}")
+
+
+def unexpected() -> ProblemError:
+    return ProblemError(
+        500,
+        "unexpected",
+        "Something went wrong here",
+        "the fault is ours: nothing is known of it but what our log says",
+    )
+
+
+def of_status(status: int, detail: str = "", headers: Mapping[str, str] | None = None) -> ProblemError:
+    """The problem that a status alone stands for. Where we have better words than `detail`, they are taken."""
+    phrase = HTTPStatus(status).phrase
+    slug = phrase.lower().replace(" ", "-")
+    return ProblemError(status, slug, phrase, _DETAILS.get(status, detail or phrase), headers=headers)
+
+
+def invalid_request(errors: Sequence[Mapping[str, Any]]) -> ProblemError:
+    """Turn pydantic's errors, whose `loc` begins with body, query, path or header, into a problem."""
+    fields = [FieldError(field=_field(error["loc"]), message=_message(error)) for error in errors]
+    detail = "; ".join(f"{error.field}: {error.message}" for error in fields[:5])
+    return ProblemError(
+        422,
+        "invalid-request",
+        "The request is not valid",
+        detail if len(fields) <= 5 else f"{detail}; and {len(fields) - 5} more",
+        errors=[error.model_dump() for error in fields],
+    )
+
+
+def answer_with_problems(app: FastAPI) -> None:
+    """Have every error of this app answered as a problem document."""
+
+    @app.exception_handler(ProblemError)
+    async def _problem(_request: Request, error: ProblemError) -> JSONResponse:
+        return error.response()
+
+    @app.exception_handler(RequestValidationError)
+    async def _invalid(_request: Request, error: RequestValidationError) -> JSONResponse:
+        errors = error.errors()
+        if any(fault["type"] == "json_invalid" for fault in errors):
+            return of_status(400).response()
+        return invalid_request(errors).response()
+
+    @app.exception_handler(HTTPException)
+    async def _refused(request: Request, error: HTTPException) -> JSONResponse:
+        headers = error.headers
+        if error.status_code == 405:
+            headers = {"Allow": _methods_at(request) or (headers or {}).get("Allow", "")}
+        return of_status(error.status_code, error.detail, headers).response()
+
+    @app.exception_handler(OperationalError)
+    @app.exception_handler(InterfaceError)
+    async def _no_database(_request: Request, error: Exception) -> JSONResponse:
+        # The error's text holds the statement's values: only its kind is logged.
+        logger.error("the database did not answer", extra={"error": type(error).__name__})
+        return ProblemError(
+            503,
+            "database-unavailable",
+            "The database does not answer",
+            "nothing was changed: try again later",
+            headers={"Retry-After": "5"},
+        ).response()
+
+
+def answers(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """The problems that an operation may answer with, as its OpenAPI description says it."""
+    schema = {"$ref": "#/components/schemas/Problem"}
+    return {
+        status: {"description": HTTPStatus(status).phrase, "content": {MEDIA_TYPE: {"schema": schema}}}
+        for status in statuses
+    }
+
+
+def _methods_at(request: Request) -> str:
+    """Starlette names the methods of the first route at a path; here all of them are."""
+    operations = request.app.openapi()["paths"].get(getattr(request.scope.get("route"), "path", None), {})
+    return ", ".join(method.upper() for method in operations)
+
+
+def _field(location: Sequence[str | int]) -> str:
+    # A name that does not look like one may be an address that got into the wrong place: it is not repeated.
+    return ".".join(
+        str(part) if isinstance(part, int) or _TELLING_NAME.fullmatch(part) else "…"
+        for part in location
+        if part != "[key]"
+    )
+
+
+def _message(error: Mapping[str, Any]) -> str:
+    return str(error["msg"]).removeprefix("Value error, ")

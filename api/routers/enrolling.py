@@ -1,0 +1,183 @@
+"""Putting a contact into a flow."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Header, Response
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from api.content import require_json
+from api.enrollment_view import EnrollmentView, as_enrolled, enrollment_url
+from api.openapi import exactly_one
+from api.problems import ProblemError, answers, invalid_request, not_found
+from api.routers.contacts import ContactRequest
+from api.routers.flows import flow_named
+from api.telling import tell
+from api.wiring import Services, Wired
+from domain.limits import JsonObject
+from store.enrollments import AlreadyActive, KeyReused, NotYetAgain, enroll, enrollment_by_key
+from store.tables import ContactRow, EnrollmentRow
+from workflows.discovery import FlowClass
+
+router = APIRouter(prefix="/v1/flows", tags=["enrollments"])
+
+
+class EnrollmentRequest(BaseModel):
+    """Either `contact_id`, of a contact that is known, or `contact`, which is created or updated along with it."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "oneOf": exactly_one("contact_id", "contact"),
+            "examples": [
+                {"contact": {"email": "ada@example.com", "first_name": "Ada", "consent": {"product-news": True}}},
+                {"contact_id": "0193f0c2-7c3a-7d3e-9a51-0c5f2f6b8d11", "settings": {"hand_after": "P2D"}},
+            ],
+        },
+    )
+
+    contact_id: UUID | None = None
+    contact: ContactRequest | None = None
+    settings: JsonObject = Field(
+        default_factory=dict,
+        description="overrides of the flow's settings, as the flow's `settings_schema` has them; durations as P3D",
+    )
+
+    @model_validator(mode="after")
+    def _one_contact(self) -> EnrollmentRequest:
+        if (self.contact_id is None) == (self.contact is None):
+            raise ValueError("give either contact_id or contact")
+        return self
+
+    async def contact_row(self, session: AsyncSession) -> ContactRow:
+        """Raises: ProblemError 404 for an unknown id."""
+        if self.contact is not None:
+            return (await self.contact.keep(session)).contact
+        row = await session.get(ContactRow, str(self.contact_id))
+        if row is None:
+            raise not_found("contact with this id")
+        return row
+
+    def hash_for(self, flow: str) -> str:
+        """Tells one request from another under the same idempotency key."""
+        request = {"flow": flow, **self.model_dump(mode="json", exclude_unset=True)}
+        return hashlib.sha256(json.dumps(request, sort_keys=True).encode()).hexdigest()
+
+
+IdempotencyKey = Annotated[
+    str | None,
+    Header(
+        alias="Idempotency-Key",
+        pattern=r"^[!-~]([ -~]{0,198}[!-~])?$",
+        description="1 to 200 printable ASCII characters: a repeated request with the same key gets the same answer",
+        examples=["signup-4711"],
+    ),
+]
+
+
+@router.post(
+    "/{flow}/enrollments",
+    status_code=201,
+    dependencies=[Depends(require_json)],
+    responses={
+        201: {"headers": {"Location": {"description": "the enrollment's address", "schema": {"type": "string"}}}},
+        **answers(400, 404, 409, 415, 422),
+    },
+)
+async def enroll_contact(
+    flow: str,
+    request: EnrollmentRequest,
+    response: Response,
+    services: Wired,
+    idempotency_key: IdempotencyKey = None,
+) -> EnrollmentView:
+    """Enroll a contact in a flow. The contact is stored in the same transaction: a refusal changes nothing.
+
+    A contact is in a flow once at a time; the flow says whether and when they may enter it again.
+    """
+    chosen = flow_named(flow, services)
+    settings = _settings(chosen, request)
+    try:
+        row, made = await _store(services, flow, chosen, request, settings, idempotency_key)
+    except (AlreadyActive, NotYetAgain, KeyReused) as refusal:
+        services.metrics.enrollments.labels("refused").inc()
+        raise _problem(refusal) from None
+    services.metrics.enrollments.labels("enrolled" if made else "repeated").inc()
+    if row.status == "active" and row.started_at is None:
+        await tell(services.dispatcher.start(row), f"enrollment {row.id}")
+    response.headers["Location"] = enrollment_url(row.id)
+    return as_enrolled(services, row)
+
+
+async def _store(
+    services: Services,
+    flow: str,
+    chosen: FlowClass,
+    request: EnrollmentRequest,
+    settings: dict[str, JsonValue],
+    idempotency_key: str | None,
+) -> tuple[EnrollmentRow, bool]:
+    """The enrollment, and whether this request made it."""
+    request_hash = request.hash_for(flow)
+    async with services.database.write() as session:
+        # Before the contact is touched: a repeated request changes nothing.
+        known = await enrollment_by_key(session, flow, idempotency_key, request_hash)
+        if known is not None:
+            return known, False
+        contact = await request.contact_row(session)
+        row = await enroll(
+            session,
+            flow=flow,
+            contact_id=contact.id,
+            settings=settings,
+            reenroll_after=chosen.about.reenroll_after,
+            idempotency_key=idempotency_key,
+            request_hash=request_hash,
+        )
+    return row, True
+
+
+def _settings(flow: FlowClass, request: EnrollmentRequest) -> dict[str, JsonValue]:
+    """What the caller set, checked and in JSON. Raises: ProblemError 422, naming the setting."""
+    try:
+        return flow.settings_model.model_validate(request.settings).model_dump(mode="json", exclude_unset=True)
+    except ValidationError as error:
+        faults = error.errors(include_url=False, include_input=False, include_context=False)
+        raise invalid_request(
+            [{"loc": ("body", "settings", *fault["loc"]), "msg": fault["msg"]} for fault in faults]
+        ) from None
+
+
+def _problem(refusal: AlreadyActive | NotYetAgain | KeyReused) -> ProblemError:
+    if isinstance(refusal, AlreadyActive):
+        url = enrollment_url(refusal.enrollment_id)
+        return ProblemError(
+            409,
+            "already-active",
+            "The contact is in this flow now",
+            f"the active enrollment is {url}: cancel it first, or let it end",
+            headers={"Location": url},
+            enrollment=url,
+            enrollment_id=refusal.enrollment_id,
+        )
+    if isinstance(refusal, NotYetAgain):
+        until = refusal.until.strftime("%Y-%m-%dT%H:%M:%SZ") if refusal.until else None
+        return ProblemError(
+            409,
+            "not-yet-again",
+            "The contact was in this flow before",
+            f"the flow lets them in again from {until}" if until else "the flow takes a contact once only",
+            until=until,
+        )
+    return ProblemError(
+        422,
+        "idempotency-key-reused",
+        "The idempotency key came before with another request",
+        "header.Idempotency-Key: make a key for each new request",
+        errors=[{"field": "header.Idempotency-Key", "message": "came before with another request"}],
+    )

@@ -1,0 +1,76 @@
+"""The API on a database of the test's own, and on a Temporal server where no worker ever looks."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import pytest
+from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.testing import WorkflowEnvironment
+
+from emails.templates import Templates
+from integrations.outbox.mailer import OutboxMailer
+from runtime.settings import Settings
+from runtime.temporal import CONTACT_ID
+from tests.api.caller import Caller, calling, client_of_nobody
+from tests.conftest import SCRIPTS
+from worker.process import working
+from workflows.discovery import discover_flows
+
+
+@pytest.fixture(scope="session")
+async def temporal() -> AsyncIterator[WorkflowEnvironment]:
+    """A server for the API's tests alone: the runs that they leave open must not reach another test's worker."""
+    async with await WorkflowEnvironment.start_local(
+        dev_server_existing_path=str(SCRIPTS / "temporal"),
+        search_attributes=[CONTACT_ID],
+        data_converter=pydantic_data_converter,
+        dev_server_log_level="error",
+    ) as environment:
+        yield environment
+
+
+@pytest.fixture
+def database_url(request: pytest.FixtureRequest) -> str:
+    return str(request.getfixturevalue(getattr(request, "param", "sqlite_url")))
+
+
+@pytest.fixture
+def settings(database_url: str, tmp_path: Path) -> Settings:
+    return Settings.model_validate({"data_dir": tmp_path / "data", "database_url": database_url})
+
+
+@pytest.fixture
+async def api(settings: Settings, temporal: WorkflowEnvironment) -> AsyncIterator[Caller]:
+    async with calling(settings, temporal.client) as caller:
+        yield caller
+
+
+@pytest.fixture
+async def api_with_worker(settings: Settings) -> AsyncIterator[Caller]:
+    """Everything at work: a Temporal server of the test's own, and a worker that keeps emails in the outbox."""
+    async with (
+        await WorkflowEnvironment.start_local(
+            dev_server_existing_path=str(SCRIPTS / "temporal"),
+            search_attributes=[CONTACT_ID],
+            data_converter=pydantic_data_converter,
+            dev_server_log_level="error",
+        ) as own_temporal,
+        calling(settings, own_temporal.client) as caller,
+        working(
+            own_temporal.client,
+            settings,
+            caller.services.database,
+            OutboxMailer(settings.outbox_folder),
+            Templates.load(),
+            discover_flows(),
+        ),
+    ):
+        yield caller
+
+
+@pytest.fixture
+async def api_without_temporal(settings: Settings, unused_port: Callable[[], int]) -> AsyncIterator[Caller]:
+    async with calling(settings, await client_of_nobody(unused_port())) as caller:
+        yield caller
