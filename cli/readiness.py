@@ -1,0 +1,56 @@
+"""Whether what `cauce up` started does its work: asked of it, never guessed from time that has passed."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import httpx
+from temporalio.client import Client
+from temporalio.service import RPCError
+
+from cli.pollers import TASK_QUEUES, pollers
+
+_PATIENCE = timedelta(seconds=2)
+
+
+class Readiness:
+    """Answers for one Temporal server, the workers on it and one API. Each question takes a pid."""
+
+    def __init__(self, temporal_address: str, namespace: str, api_url: str) -> None:
+        self._temporal_address = temporal_address
+        self._namespace = namespace
+        self._api_url = api_url
+        self._client: Client | None = None
+
+    async def temporal(self, _pid: int) -> bool:
+        """The server is in good health by its own account."""
+        try:
+            client = await self._connected()
+            return await client.service_client.check_health(timeout=_PATIENCE)
+        except (RPCError, RuntimeError):
+            return False
+
+    async def worker(self, pid: int) -> bool:
+        """The server lists this very process on both task queues."""
+        # Imported late: it brings all that a worker needs, and the worker can start meanwhile.
+        from worker.process import worker_identity
+
+        try:
+            client = await self._connected()
+            return all([worker_identity(pid) in await pollers(client, task_queue) for task_queue in TASK_QUEUES])
+        except (RPCError, RuntimeError):
+            return False
+
+    async def api(self, _pid: int) -> bool:
+        """The API answers that it is ready."""
+        try:
+            # Without a proxy, whatever the environment says: this address is on this machine.
+            async with httpx.AsyncClient(trust_env=False, timeout=_PATIENCE.total_seconds()) as http:
+                return (await http.get(f"{self._api_url}/readyz")).status_code == httpx.codes.OK
+        except httpx.HTTPError:
+            return False
+
+    async def _connected(self) -> Client:
+        if self._client is None:
+            self._client = await Client.connect(self._temporal_address, namespace=self._namespace)
+        return self._client
