@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from importlib.metadata import version
 
 from fastapi import APIRouter, Depends, FastAPI
+from fastapi_offline import FastAPIOffline
 from temporalio.client import Client
 
 from api.console import outbox, start, unsubscribe
@@ -43,7 +44,8 @@ def create_app(settings: Settings, client: Client, flows: Mapping[str, FlowClass
         yield
         await services.database.close()
 
-    app = FastAPI(
+    # FastAPI whose documentation page loads nothing from elsewhere.
+    app = FastAPIOffline(
         title="Cauce",
         version=version("cauce"),
         summary="Durable marketing flows on Temporal",

@@ -9,6 +9,7 @@ from temporalio.client import Client
 from temporalio.service import RPCError
 
 from cli.pollers import TASK_QUEUES, pollers
+from runtime.temporal import worker_identity
 
 _PATIENCE = timedelta(seconds=2)
 
@@ -32,9 +33,6 @@ class Readiness:
 
     async def worker(self, pid: int) -> bool:
         """The server lists this very process on both task queues."""
-        # Imported late: it brings all that a worker needs, and the worker can start meanwhile.
-        from worker.process import worker_identity
-
         try:
             client = await self._connected()
             return all([worker_identity(pid) in await pollers(client, task_queue) for task_queue in TASK_QUEUES])

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from domain.contacts import DEFAULT_LOCALE, Locale, Topic
 from domain.messages import MessageClass
 from emails.jinja_source import HTML, SUBJECT, jinja_problems, opt_out_problems, subject_problems
-from emails.mjml_source import Source, body_problems, included, loading_problems
+from emails.mjml_source import Source, body_problems, expanded, included, loading_problems
 
 _LAYOUT = "layout"
 _LOCALE: TypeAdapter[str] = TypeAdapter(Locale)
@@ -89,7 +89,7 @@ class _Reader:
 
     def _html(self, body: Source, parts: dict[str, Source]) -> jinja2.Template | None:
         try:
-            html = mjml.mjml2html(body.text, include_loader=lambda path: parts[path].text, fonts={})
+            html = mjml.mjml2html(expanded(body, parts), fonts={})
             template = HTML.from_string(html)
         except ValueError as error:
             fault = f"{body.file} is not valid MJML ({error}): look for a bare < or a tag that is never closed"

@@ -23,6 +23,7 @@ _LOADED = re.compile(
     r"""(?:\b(?:src|srcset|background)\s*=|\burl\(|@import|<link\b[^>]*?\bhref\s*=)\s*["']?((?:https?:)?//[^"'\s)>]+)""",
     re.IGNORECASE,
 )
+_INCLUDE = re.compile(r"""<mj-include\s+path\s*=\s*["'](?P<path>[^"']+)["']\s*(/>|>\s*</mj-include\s*>)""")
 
 
 class Source(NamedTuple):
@@ -111,6 +112,11 @@ def body_problems(body: Source, locale: str, parts: Mapping[str, Source]) -> lis
 
 def included(body: Source, parts: Mapping[str, Source]) -> list[Source]:
     return [parts[path] for _, path in _Lint(body).includes if path in parts]
+
+
+def expanded(body: Source, parts: Mapping[str, Source]) -> str:
+    """The body with each part in its place: left to the compiler, a part would not get the width of the page."""
+    return _INCLUDE.sub(lambda include: parts[include["path"]].text, body.text)
 
 
 def loading_problems(file: str, html: str) -> list[str]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 
 from temporalio.client import Client, WorkflowExecutionStatus, WorkflowQueryFailedError
@@ -112,21 +112,31 @@ class Dispatcher:
             if enrollment.started_at is None and not await self.start(enrollment):
                 return False
             handle = self._client.get_workflow_handle(enrollment_workflow_id(enrollment.flow, enrollment.contact_id))
-            with _reaching_temporal(closed_is_fine=True):
+            with suppress(_RunClosed), _reaching_temporal():
                 await handle.signal("event", Happening(id=event.id, name=event.name), rpc_timeout=RPC_TIMEOUT)
         async with self._database.write() as session:
             await events.mark_delivered(session, event.id)
         return True
 
     async def cancel(self, enrollment: EnrollmentRow) -> bool:
-        """Cancel the enrollment's workflow; answer whether it knows. Raises: TemporalUnavailable."""
+        """Cancel the enrollment's workflow; answer whether it knows. One whose run is gone is ended here.
+
+        Raises: TemporalUnavailable.
+        """
         if enrollment.started_at is None and not await self.start(enrollment):
             return False
         handle = self._client.get_workflow_handle(enrollment_workflow_id(enrollment.flow, enrollment.contact_id))
-        with _reaching_temporal(closed_is_fine=True):
-            await handle.cancel(rpc_timeout=RPC_TIMEOUT)
+        gone = False
+        try:
+            with _reaching_temporal():
+                await handle.cancel(rpc_timeout=RPC_TIMEOUT)
+        except _RunClosed:
+            gone = True
         async with self._database.write() as session:
             await enrollments.mark_cancel_told(session, enrollment.id)
+            if gone:
+                outcome = Outcome(exit=Exit.CANCELLED, step=None, reason="its run was gone from Temporal")
+                await enrollments.record_outcome(session, enrollment.id, outcome)
         return True
 
     async def progress(self, enrollment: EnrollmentRow) -> Progress:
@@ -174,13 +184,17 @@ class Dispatcher:
         return recorded
 
 
+class _RunClosed(TemporalUnavailable):
+    """The workflow has no open run."""
+
+
 @contextmanager
-def _reaching_temporal(*, closed_is_fine: bool = False) -> Iterator[None]:
+def _reaching_temporal() -> Iterator[None]:
     try:
         yield
     except RPCError as error:
-        if closed_is_fine and error.status == RPCStatusCode.NOT_FOUND:
-            return
+        if error.status == RPCStatusCode.NOT_FOUND:
+            raise _RunClosed from error
         raise TemporalUnavailable(f"{error.status.name}: {error.message}") from error
     except RuntimeError as error:  # what a lazy client raises while it cannot connect
         raise TemporalUnavailable("no connection") from error

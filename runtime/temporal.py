@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import socket
 from datetime import timedelta
 
 from temporalio.client import Client
 from temporalio.common import SearchAttributeKey
 from temporalio.contrib.pydantic import pydantic_data_converter
-from temporalio.envconfig import ClientConfig
+from temporalio.envconfig import ClientConfig, ClientConnectConfig
 from temporalio.runtime import PrometheusConfig, Runtime, TelemetryConfig
+
+from runtime.settings import SettingsError
 
 DEFAULT_ADDRESS = "127.0.0.1:7233"
 RPC_TIMEOUT = timedelta(seconds=5)
@@ -17,20 +20,42 @@ CONTACT_ID = SearchAttributeKey.for_keyword("CauceContactId")
 """Finds every enrollment of a contact. The server has to know it: `temporal operator search-attribute create`."""
 
 
+def worker_identity(pid: int) -> str:
+    """Names one worker process to Temporal, and in its Web UI."""
+    return f"cauce-worker-{pid}@{socket.gethostname()}"
+
+
 def temporal_address() -> str:
-    """Where the Temporal server is expected, as host:port."""
-    return ClientConfig.load_client_connect_config().get("target_host") or DEFAULT_ADDRESS
+    """Where the Temporal server is expected, as host:port. Raises: SettingsError."""
+    return str(_configuration()["target_host"])
 
 
-async def connect(*, lazy: bool = False, identity: str | None = None, metrics: str | None = None) -> Client:
+async def connect(*, lazy: bool = False, identity: str | None = None, runtime: Runtime | None = None) -> Client:
     """Connect as `TEMPORAL_ADDRESS`, `TEMPORAL_NAMESPACE`, `TEMPORAL_PROFILE` or the profile file say.
 
     `lazy` connects at the first call, so that a process can start while the server is down; a worker cannot use such
-    a client. `metrics` (host:port) serves the SDK's Prometheus metrics.
+    a client. Raises: SettingsError; RuntimeError while the server cannot be reached.
     """
-    config = ClientConfig.load_client_connect_config()
-    config.setdefault("target_host", DEFAULT_ADDRESS)
-    runtime = Runtime(telemetry=TelemetryConfig(metrics=PrometheusConfig(bind_address=metrics))) if metrics else None
     return await Client.connect(
-        **config, data_converter=pydantic_data_converter, lazy=lazy, identity=identity, runtime=runtime
+        **_configuration(), data_converter=pydantic_data_converter, lazy=lazy, identity=identity, runtime=runtime
     )
+
+
+def metrics_runtime(address: str) -> Runtime:
+    """A runtime that serves the SDK's Prometheus metrics at host:port. Make one for a process, and keep it.
+
+    Raises: SettingsError if the address cannot be had.
+    """
+    try:
+        return Runtime(telemetry=TelemetryConfig(metrics=PrometheusConfig(bind_address=address)))
+    except ValueError as error:
+        raise SettingsError(f"CAUCE_WORKER_METRICS: {address} cannot be served: {error}") from None
+
+
+def _configuration() -> ClientConnectConfig:
+    try:
+        configuration = ClientConfig.load_client_connect_config()
+    except RuntimeError as error:
+        raise SettingsError(f"TEMPORAL_PROFILE or its file: {error}") from None
+    configuration.setdefault("target_host", DEFAULT_ADDRESS)
+    return configuration

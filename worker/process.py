@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import socket
 from collections.abc import AsyncIterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -23,7 +22,7 @@ from runtime.dispatch import Dispatcher
 from runtime.links import Links
 from runtime.providers import make_mailer
 from runtime.settings import Settings
-from runtime.temporal import connect, temporal_address
+from runtime.temporal import connect, metrics_runtime, temporal_address, worker_identity
 from store.database import Database
 from worker.private_failures import PrivateFailures
 from worker.sweeping import keep_sweeping
@@ -31,15 +30,12 @@ from workflows.discovery import FlowClass, discover_flows, workflow_runner
 
 logger = logging.getLogger(__name__)
 
-GRACE = timedelta(seconds=45)
-"""For activities at a shutdown: longer than a provider's call may take, so that no send is cut in two."""
+EMAIL_GRACE = timedelta(seconds=45)
+"""At a shutdown: longer than a provider's answer takes, so that no send is cut in two."""
+WORKFLOW_GRACE = timedelta(seconds=10)
+"""At a shutdown, before the email worker's: for outcomes that are being recorded."""
 STICKY_PATIENCE = timedelta(seconds=5)
 """How long a workflow task waits for the worker that has the workflow in memory, before any other takes it."""
-
-
-def worker_identity(pid: int) -> str:
-    """Names one worker process to Temporal, and in its Web UI."""
-    return f"cauce-worker-{pid}@{socket.gethostname()}"
 
 
 async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
@@ -98,7 +94,7 @@ async def working(
                 activities=[email.send],
                 max_concurrent_activities=settings.email_threads,
                 max_task_queue_activities_per_second=settings.email_rate,
-                graceful_shutdown_timeout=GRACE,
+                graceful_shutdown_timeout=EMAIL_GRACE,
                 interceptors=[PrivateFailures()],
             )
         )
@@ -110,7 +106,7 @@ async def working(
                 activities=[enrollments.end],
                 workflow_runner=workflow_runner(),
                 sticky_queue_schedule_to_start_timeout=STICKY_PATIENCE,
-                graceful_shutdown_timeout=GRACE,
+                graceful_shutdown_timeout=WORKFLOW_GRACE,
                 interceptors=[PrivateFailures()],
             )
         )
@@ -119,9 +115,10 @@ async def working(
 
 async def _connect(settings: Settings, stop: asyncio.Event) -> Client | None:
     """Wait for Temporal as long as it takes; None if told to stop meanwhile."""
+    runtime = metrics_runtime(settings.worker_metrics) if settings.worker_metrics else None
     while not stop.is_set():
         try:
-            return await connect(identity=worker_identity(os.getpid()), metrics=settings.worker_metrics)
+            return await connect(identity=worker_identity(os.getpid()), runtime=runtime)
         except RuntimeError as error:
             logger.warning("Temporal at %s is not reachable yet: %s", temporal_address(), error)
             try:

@@ -13,7 +13,7 @@ from store.tables import now
 
 logger = logging.getLogger(__name__)
 
-LOOK_BACK = timedelta(days=1)
+LOOK_BACK = timedelta(days=7)
 """At the first sweep, for runs that ended from outside while no worker was there."""
 OVERLAP = timedelta(minutes=2)
 """Between two sweeps: the server's lists lag behind."""

@@ -98,14 +98,13 @@ class Flow(Generic[SettingsT]):
         """Let time pass."""
         if self._open(step):
             deadline = self._waiting_since(step) + duration
-            await self._until(deadline, f"{step}: {in_words(duration)}")
+            await self._until(deadline, f"until {in_words(duration)} after {self._latest()}")
             self._close(step, None)
 
     async def wait_until(self, step: str, moment: datetime) -> None:
         """Let time pass until a moment; one that is past is no wait."""
         if self._open(step):
-            self._waiting_since(step)
-            await self._until(moment, f"{step}: until {_minute(moment)}")
+            await self._until(moment, f"until {_minute(moment)}")
             self._close(step, None)
 
     async def happened(self, step: str, *, within: timedelta, event: str | None = None) -> bool:
@@ -123,7 +122,8 @@ class Flow(Generic[SettingsT]):
         if not self._open(step):
             return bool(self._memory.finished[step])
         deadline = self._waiting_since(step) + within
-        came = await self._until(deadline, f"{event}, or {in_words(within)}", lambda: self._first(event) is not None)
+        summary = f"until {in_words(within)} after {self._latest()}, or {event}"
+        came = await self._until(deadline, summary, lambda: self._first(event) is not None)
         if (happening := self._first(event)) is not None:
             self._memory.unheard.remove(happening)
         self._close(step, came)
@@ -237,12 +237,16 @@ class Flow(Generic[SettingsT]):
         if condition() or left <= timedelta(0):
             return condition()
         self._now_at.next_wake_at = deadline
-        self._show(f"waiting for {summary}, until {_minute(deadline)} at the latest")
+        self._show(f"waiting {summary}; goes on by {_minute(deadline)}")
         try:
             await workflow.wait_condition(condition, timeout=left, timeout_summary=summary)
         except TimeoutError:
             return condition()
         return True
+
+    def _latest(self) -> str:
+        """The step that a wait follows, as its summary names it."""
+        return next(reversed(self._memory.finished), "entering")
 
     def _first(self, event: str) -> Happening | None:
         return next((happening for happening in self._memory.unheard if happening.name == event), None)

@@ -18,7 +18,7 @@ from cli.failures import CommandFailed
 from cli.record import Record, end_leftovers
 from cli.runner import stop_on
 from cli.supervisor import Program, Supervisor, pause_before_start
-from worker.process import GRACE
+from worker.process import EMAIL_GRACE, WORKFLOW_GRACE
 
 SLEEPS = "import time; print('began', flush=True); time.sleep(300)"
 DEAF_TO_SIGTERM = f"import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); {SLEEPS}"
@@ -117,7 +117,7 @@ async def test_hang_up_that_nohup_ignores_stays_ignored() -> None:
 
 
 def test_worker_has_longer_to_stop_than_it_gives_the_sends_under_way() -> None:
-    assert PATIENCE > GRACE
+    assert PATIENCE > EMAIL_GRACE + WORKFLOW_GRACE
 
 
 def test_pause_grows_with_every_early_death_up_to_half_a_minute() -> None:

@@ -80,3 +80,11 @@ def test_a_screen_reader_learns_language_and_title(templates: Templates, message
     assert html.count("<h1>") == 1
     sizes = {int(size) for size in re.findall(r"font-size:(\d+)px", html)} - {0, 1}
     assert min(sizes) >= 16
+
+
+@pytest.mark.parametrize(("message", "locale"), EACH_IN_EACH_LOCALE)
+def test_every_part_of_a_message_is_as_wide_as_its_body(templates: Templates, message: str, locale: str) -> None:
+    html = render(templates, message, contact(locale=locale)).html
+    sections = re.findall(r'<div[^>]*style="[^"]*margin:0px auto;[^"]*"', html)
+    assert len(sections) == 3
+    assert all("max-width:600px" in section for section in sections)

@@ -129,7 +129,7 @@ async def test_what_an_operator_reads_says_where_the_contact_is_and_what_comes_n
         await j.travel(days=4)
         metadata = await j.handle.query("__temporal_workflow_metadata")
         details = str(metadata)
-        assert "**pause-1**: waiting for pause-1: 7 days, until " in details
+        assert "**pause-1**: waiting until 7 days after clicked; goes on by " in details
         assert f"{datetime.now(UTC):%Y}" in details
         assert "- guide: sent" in details
         assert "- clicked: no" in details

@@ -199,3 +199,16 @@ async def test_an_enrollment_in_a_flow_that_left_the_code_holds_up_no_other(
         await enroll(session, flow="gone", contact_id=ada.id, settings={}, reenroll_after=AT_ONCE)
     await enrolled(database, ada)
     assert await sweep(dispatcher) == {"enrollments_started": 1}
+
+
+async def test_cancelling_an_enrollment_whose_run_is_gone_ends_it(
+    temporal: WorkflowEnvironment, database: Database, dispatcher: Dispatcher, ada: ContactRow
+) -> None:
+    row = await enrolled(database, ada)
+    await dispatcher.start(row)
+    await temporal.client.get_workflow_handle(enrollment_workflow_id("onboarding", ada.id)).terminate()
+    async with database.write() as session:
+        asked = await request_cancel(session, row.id)
+    assert asked is not None
+    assert await dispatcher.cancel(asked)
+    assert (await stored(database, row)).exit_reason == "its run was gone from Temporal"
