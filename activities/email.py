@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
+from datetime import timedelta
 
 from pydantic import BaseModel
 from sqlalchemy.exc import SQLAlchemyError
@@ -34,6 +35,11 @@ from store.ledger import Verdict
 from store.tables import ContactRow, EnrollmentRow, MessageRow, new_id, now
 
 logger = logging.getLogger(__name__)
+
+
+HEARTBEAT_TIMEOUT = timedelta(seconds=15)
+"""After it the worker is taken for dead, and another attempt begins."""
+_BEAT_SECONDS = 5
 
 
 class SendEmail(BaseModel):
@@ -73,7 +79,19 @@ class EmailActivities:
         Raises: ApplicationError `EmailNotAccepted`, retried, after the provider's own delay where it gives one.
         Idempotency: after a provider's answer, or in doubt about it, no attempt hands the message over again. An
         answer that cannot be written to the ledger is kept in the heartbeat, for the next attempt to write down.
+        Cancellation comes too late once the work has begun: the message is brought to its end first.
         """
+        sending = asyncio.create_task(self._send(order))
+        heart = asyncio.create_task(_beat())
+        try:
+            return await asyncio.shield(sending)
+        except asyncio.CancelledError:
+            await sending
+            raise
+        finally:
+            heart.cancel()
+
+    async def _send(self, order: SendEmail) -> SendResult:
         for kept in activity.info().heartbeat_details:
             await self._settle(Verdict.model_validate(kept))
         async with self._database.write() as session:
@@ -81,8 +99,7 @@ class EmailActivities:
         if message is not None:
             verdict = await self._hand_over(message, row.handovers)
             try:
-                # Shielded: a cancellation that arrives now must not lose the answer.
-                row = await asyncio.shield(self._settle(verdict))
+                row = await self._settle(verdict)
             except SQLAlchemyError:
                 activity.heartbeat(verdict.model_dump(mode="json"))
                 raise
@@ -179,6 +196,13 @@ class EmailActivities:
     async def _settle(self, verdict: Verdict) -> MessageRow:
         async with self._database.write() as session:
             return await ledger.settle(session, verdict)
+
+
+async def _beat() -> None:
+    """Say that this worker lives, and keep what an earlier attempt has left to be written down."""
+    while True:
+        await asyncio.sleep(_BEAT_SECONDS)
+        activity.heartbeat(*activity.info().heartbeat_details)
 
 
 def _withdrawal(enrollment: EnrollmentRow) -> str | None:

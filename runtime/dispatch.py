@@ -126,12 +126,12 @@ class Dispatcher:
         if enrollment.started_at is None and not await self.start(enrollment):
             return False
         handle = self._client.get_workflow_handle(enrollment_workflow_id(enrollment.flow, enrollment.contact_id))
-        gone = False
-        try:
-            with _reaching_temporal():
+        gone = True
+        with suppress(_RunClosed), _reaching_temporal():
+            # The server takes the cancellation of a closed run without a word.
+            if (await handle.describe(rpc_timeout=RPC_TIMEOUT)).status is WorkflowExecutionStatus.RUNNING:
                 await handle.cancel(rpc_timeout=RPC_TIMEOUT)
-        except _RunClosed:
-            gone = True
+                gone = False
         async with self._database.write() as session:
             await enrollments.mark_cancel_told(session, enrollment.id)
             if gone:

@@ -17,7 +17,7 @@ from temporalio.common import RetryPolicy
 from temporalio.exceptions import ActivityError, ApplicationError, FailureError
 from temporalio.workflow import ActivityCancellationType
 
-from activities.email import EmailActivities, SendEmail
+from activities.email import HEARTBEAT_TIMEOUT, EmailActivities, SendEmail
 from activities.enrollments import EndEnrollment, EnrollmentActivities
 from domain.durations import in_words
 from domain.events import LEAVING_EVENTS, concerns
@@ -86,6 +86,7 @@ class Flow(Generic[SettingsT]):
             activity_id=step,
             task_queue=EMAIL_TASK_QUEUE,
             start_to_close_timeout=SEND_TIMEOUT,
+            heartbeat_timeout=HEARTBEAT_TIMEOUT,
             retry_policy=SEND_RETRIES,
             # An exit waits for a message that is with the provider right now, so that the outcome comes after it.
             cancellation_type=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,

@@ -90,7 +90,7 @@ PLANTED = [
     (COMPOSE, "[CauceContactId=Keyword]", "[ContactId=Keyword]", "expected CauceContactId=Keyword"),
     (COMPOSE, "TEMPORAL_NAMESPACE: default", "TEMPORAL_NAMESPACE: cauce", "expected default"),
     (COMPOSE, "  restart: unless-stopped", "  restart: on-failure", "not restarted when it dies"),
-    (COMPOSE, "stop_grace_period: 2m", "stop_grace_period: 1m", "worker is killed before it has finished"),
+    (COMPOSE, "stop_grace_period: 2m", "stop_grace_period: 50s", "worker is killed before it has finished"),
     (COMPOSE, '"/healthz"', '"/health"', "does not ask /healthz"),
     (COMPOSE, "CAUCE_WORKER_METRICS: 0.0.0.0:9464", "CAUCE_WORKER_METRICS: 0.0.0.0:9000", "port 9000"),
     ("Dockerfile", "COPY emails emails\n", "", "package emails is not copied"),
