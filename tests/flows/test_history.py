@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from datetime import timedelta
+from pathlib import Path
 
 from temporalio.api.enums.v1 import EventType
 from temporalio.client import WorkflowHistory
+from temporalio.testing import WorkflowEnvironment
 
 from domain.contacts import ContactProfile
-from tests.flows.journey import JourneyStarter
+from store.database import Database
+from tests.flows.journey import JourneyStarter, starter
 from tests.flows.specimens.drip import Drip
 from workflows.onboarding import Onboarding
 
@@ -18,9 +22,12 @@ def kinds(history: WorkflowHistory) -> Counter[str]:
     return Counter(EventType.Name(event.event_type).removeprefix("EVENT_TYPE_") for event in history.events)
 
 
-async def test_a_drip_step_costs_one_timer_and_one_activity(journey: JourneyStarter) -> None:
-    async with journey(Drip) as j:
-        await j.outcome()
+async def test_a_drip_step_costs_one_timer_and_one_activity(
+    temporal: WorkflowEnvironment, database: Database, tmp_path: Path
+) -> None:
+    """On the full server, whose histories are what people pay for: entry, wait, one email, end."""
+    async with starter(temporal, database, tmp_path)(Drip, pause=timedelta(seconds=1)) as j:
+        await j.handle.result()
         history = await j.handle.fetch_history()
     counted = kinds(history)
     assert (counted["TIMER_STARTED"], counted["ACTIVITY_TASK_SCHEDULED"], counted["MARKER_RECORDED"]) == (1, 1, 1)
