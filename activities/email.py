@@ -151,7 +151,8 @@ class EmailActivities:
             session.add(row)
             return row, None
 
-        contact = Contact.model_validate(contact_row)
+        # Not validated again: rules for input may be stricter by now than when the contact came in.
+        contact = Contact.model_construct(**contact_row.model_dump())
         unsubscribe_url = (
             None if kind.message_class is MessageClass.TRANSACTIONAL else self._unsubscribe_url(contact.id)
         )
@@ -160,7 +161,7 @@ class EmailActivities:
             order.message,
             contact=contact,
             sender=self._sender,
-            settings=self._settings_models[enrollment.flow].model_validate(enrollment.settings),
+            settings=self._settings_models[enrollment.flow].of(enrollment.settings),
             unsubscribe_url=unsubscribe_url,
         )
         row.subject, row.provider = rendered.subject, self._mailer.name

@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable
 
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import SQLAlchemyError
 
 from runtime.dispatch import TemporalUnavailable
 
@@ -23,5 +23,5 @@ async def tell(telling: Awaitable[bool], about: str) -> None:
     try:
         async with asyncio.timeout(PATIENCE_SECONDS):
             await telling
-    except (TemporalUnavailable, TimeoutError, OperationalError) as error:
+    except (TemporalUnavailable, TimeoutError, SQLAlchemyError) as error:
         logger.warning("Temporal was not told: the sweep will", extra={"about": about, "error": type(error).__name__})

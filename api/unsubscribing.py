@@ -5,15 +5,12 @@ from __future__ import annotations
 from api.telling import tell
 from api.wiring import Services
 from store.events import record_event
-from store.tables import ContactRow, EventRow, now
-
-OWN_PREFIX = "unsubscribe:"
+from store.tables import ContactRow, EventRow, new_id, now
 
 
 async def unsubscribe(services: Services, contact: ContactRow) -> None:
-    """Suppress the contact's address and end their enrollments; doing it twice does nothing."""
-    event = EventRow(id=f"{OWN_PREFIX}{contact.id}", contact_id=contact.id, name="unsubscribed", occurred_at=now())
+    """Suppress the contact's address and end their enrollments; doing it twice does no harm."""
+    event = EventRow(id=new_id(), contact_id=contact.id, name="unsubscribed", occurred_at=now())
     async with services.database.write() as session:
-        new = await record_event(session, contact, event)
-    if new:
-        await tell(services.dispatcher.deliver(event), f"event {event.id}")
+        await record_event(session, contact, event)
+    await tell(services.dispatcher.deliver(event), f"event {event.id}")

@@ -76,7 +76,7 @@ def hold(data_dir: Path) -> Iterator[Record]:
     record = Record(data_dir)
     lock = FileLock(data_dir / "up.lock", blocking=False)
     try:
-        data_dir.mkdir(parents=True, exist_ok=True)
+        data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
         lock.acquire()
     except Timeout:
         raise CommandFailed(

@@ -15,7 +15,7 @@ DEFAULT_LOCALE = "en"
 
 def _email(value: str) -> str:
     try:
-        checked = validate_email(value, check_deliverability=False, test_environment=True)
+        checked = validate_email(value, check_deliverability=False, allow_smtputf8=False, test_environment=True)
     except EmailNotValidError as error:
         raise ValueError(str(error)) from None
     return checked.normalized.lower()

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import NamedTuple
+from typing import NamedTuple, Self
+from uuid import UUID, uuid5
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
+_EVENTS = UUID("4d5f1c1e-7a0b-5c8e-9a53-0c5f2f6b8d11")
 WORKFLOW_TASK_QUEUE = "cauce"
 EMAIL_TASK_QUEUE = "cauce-email"
 
@@ -39,7 +42,12 @@ class FlowType(BaseModel):
 class FlowSettings(BaseModel):
     """A flow's times and choices, each with a default, overridable for each enrollment."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    @classmethod
+    def of(cls, overrides: Mapping[str, JsonValue]) -> Self:
+        """The settings of an enrollment, without overrides of settings that the flow no longer has."""
+        return cls.model_validate({name: value for name, value in overrides.items() if name in cls.model_fields})
 
 
 class Exit(StrEnum):
@@ -63,10 +71,14 @@ class Outcome(BaseModel):
 
 
 class Happening(BaseModel):
-    """An event as a workflow learns of it: nothing in it identifies a person."""
+    """An event as a workflow learns of it. The sender's id may name a person, so a digest of it stands here."""
 
     id: str
     name: str
+
+    @classmethod
+    def of(cls, event_id: str, name: str) -> Happening:
+        return cls(id=str(uuid5(_EVENTS, event_id)), name=name)
 
 
 class Memory(BaseModel):

@@ -36,8 +36,12 @@ def _leaves(value: JsonValue, depth: int = 0) -> Iterator[str | int | float | bo
         yield value
 
 
+def size_of(value: JsonValue) -> int:
+    """Characters of all names and texts, and eight for each other value."""
+    return sum(len(leaf) if isinstance(leaf, str) else 8 for leaf in _leaves(value))
+
+
 def _bounded(value: dict[str, JsonValue]) -> dict[str, JsonValue]:
-    size = 0
     for leaf in _leaves(value):
         if isinstance(leaf, str) and _UNSTORABLE.search(leaf):
             raise ValueError("the character U+0000 and halves of surrogate pairs are not allowed")
@@ -45,8 +49,7 @@ def _bounded(value: dict[str, JsonValue]) -> dict[str, JsonValue]:
             raise ValueError("NaN and Infinity are not JSON")
         if isinstance(leaf, int) and abs(leaf) > 2**63:
             raise ValueError("a whole number must fit into 64 bits")
-        size += len(leaf) if isinstance(leaf, str) else 8
-    if size > MAX_OBJECT_CHARACTERS:
+    if size_of(value) > MAX_OBJECT_CHARACTERS:
         raise ValueError(f"holds more than {MAX_OBJECT_CHARACTERS} characters")
     return value
 

@@ -1,16 +1,20 @@
 """Store first, then tell Temporal: the telling, and the sweep that finishes what a crash left half told.
 
-Everything here may be done twice: a start is refused by its workflow id, a workflow ignores an event id it has seen.
+Everything here may be done twice: a second start is refused by the workflow id or, once the first run has closed, by
+the enrollment's row; a workflow ignores an event id it has seen.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
+from typing import Any, TypeVar
 
-from temporalio.client import Client, WorkflowExecutionStatus, WorkflowQueryFailedError
+from sqlmodel.ext.asyncio.session import AsyncSession
+from temporalio.api.errordetails.v1 import NamespaceNotFoundFailure
+from temporalio.client import Client, WorkflowExecutionStatus, WorkflowHandle, WorkflowQueryFailedError
 from temporalio.common import (
     SearchAttributePair,
     TypedSearchAttributes,
@@ -43,6 +47,12 @@ BATCH = 200
 HANDOVER_PATIENCE = timedelta(minutes=15)
 """Longer than any attempt to send lasts: a handover without an answer by then is in doubt."""
 
+CLOCK_SKEW = timedelta(seconds=5)
+"""Between API processes. Older events than this do not reach an enrollment: they are of the time before it."""
+_REFUSALS = (RPCStatusCode.INVALID_ARGUMENT, RPCStatusCode.FAILED_PRECONDITION, RPCStatusCode.OUT_OF_RANGE)
+"""Answers about one row. Any other failure is taken for one of the server, which the next row would meet too."""
+RowT = TypeVar("RowT", EnrollmentRow, EventRow)
+
 _ABNORMAL = {
     WorkflowExecutionStatus.TERMINATED: Outcome(exit=Exit.CANCELLED, step=None, reason="terminated in Temporal"),
     WorkflowExecutionStatus.TIMED_OUT: Outcome(exit=Exit.FAILED, step=None, reason="timed out in Temporal"),
@@ -52,6 +62,10 @@ _ABNORMAL = {
 
 class TemporalUnavailable(Exception):
     """Temporal could not be told now. Nothing is lost: the sweep will."""
+
+
+class TemporalRefused(TemporalUnavailable):
+    """Temporal does not take this one: to ask again changes nothing until something else does."""
 
 
 class Dispatcher:
@@ -72,13 +86,16 @@ class Dispatcher:
         if flow is None:
             logger.error("no flow of this name in the code", extra={"flow": enrollment.flow})
             return False
-        workflow_id = enrollment_workflow_id(enrollment.flow, enrollment.contact_id)
+        async with self._database.read() as session:
+            if not await enrollments.is_active(session, enrollment.id):
+                return True
+        handle = self._handle(enrollment)
         with _reaching_temporal():
             try:
                 await self._client.start_workflow(
                     enrollment.flow,
                     Enrollment(id=enrollment.id, contact_id=enrollment.contact_id, settings=enrollment.settings),
-                    id=workflow_id,
+                    id=handle.id,
                     task_queue=WORKFLOW_TASK_QUEUE,
                     id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
                     id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
@@ -91,32 +108,43 @@ class Dispatcher:
                     rpc_timeout=RPC_TIMEOUT,
                 )
             except WorkflowAlreadyStartedError:
-                running = await self._client.get_workflow_handle(workflow_id).describe(rpc_timeout=RPC_TIMEOUT)
-                if await running.memo_value("enrollment_id", None) != enrollment.id:
+                if not await self._is_running(enrollment):
                     return False
         async with self._database.write() as session:
-            await enrollments.mark_started(session, enrollment.id)
+            active = await enrollments.mark_started(session, enrollment.id)
+        if not active:
+            # It ended while it was being started a second time: that second run is nobody's.
+            with suppress(_RunGone), _reaching_temporal():
+                if await self._is_running(enrollment):
+                    await handle.terminate("the enrollment had ended", rpc_timeout=RPC_TIMEOUT)
         return True
 
     async def deliver(self, event: EventRow) -> bool:
-        """Signal an event to each active enrollment that it concerns; answer whether all of them know.
+        """Signal an event to each enrollment that it concerns and that it found active; answer whether all know.
 
         Raises: TemporalUnavailable.
         """
         async with self._database.read() as session:
             active = await enrollments.active_enrollments(session, event.contact_id)
+        all_know = True
         for enrollment in active:
             flow = self._flows.get(enrollment.flow)
-            if flow is None or not concerns(flow, event.name):
+            too_young = enrollment.created_at > event.received_at + CLOCK_SKEW
+            if flow is None or too_young or not concerns(flow, event.name):
                 continue
             if enrollment.started_at is None and not await self.start(enrollment):
-                return False
-            handle = self._client.get_workflow_handle(enrollment_workflow_id(enrollment.flow, enrollment.contact_id))
-            with suppress(_RunClosed), _reaching_temporal():
-                await handle.signal("event", Happening(id=event.id, name=event.name), rpc_timeout=RPC_TIMEOUT)
-        async with self._database.write() as session:
-            await events.mark_delivered(session, event.id)
-        return True
+                all_know = False
+                continue
+            try:
+                with _reaching_temporal():
+                    happening = Happening.of(event.id, event.name)
+                    await self._handle(enrollment).signal("event", happening, rpc_timeout=RPC_TIMEOUT)
+            except _RunGone:
+                await self._end_without_run(enrollment)
+        if all_know:
+            async with self._database.write() as session:
+                await events.mark_delivered(session, event.id)
+        return all_know
 
     async def cancel(self, enrollment: EnrollmentRow) -> bool:
         """Cancel the enrollment's workflow; answer whether it knows. One whose run is gone is ended here.
@@ -125,25 +153,24 @@ class Dispatcher:
         """
         if enrollment.started_at is None and not await self.start(enrollment):
             return False
-        handle = self._client.get_workflow_handle(enrollment_workflow_id(enrollment.flow, enrollment.contact_id))
-        gone = True
-        with suppress(_RunClosed), _reaching_temporal():
-            # The server takes the cancellation of a closed run without a word.
-            if (await handle.describe(rpc_timeout=RPC_TIMEOUT)).status is WorkflowExecutionStatus.RUNNING:
-                await handle.cancel(rpc_timeout=RPC_TIMEOUT)
-                gone = False
+        try:
+            with _reaching_temporal():
+                # The server takes the cancellation of a closed run without a word.
+                if not await self._is_running(enrollment):
+                    raise _RunGone
+                await self._handle(enrollment).cancel(rpc_timeout=RPC_TIMEOUT)
+        except _RunGone:
+            await self._end_without_run(enrollment)
         async with self._database.write() as session:
             await enrollments.mark_cancel_told(session, enrollment.id)
-            if gone:
-                outcome = Outcome(exit=Exit.CANCELLED, step=None, reason="its run was gone from Temporal")
-                await enrollments.record_outcome(session, enrollment.id, outcome)
         return True
 
     async def progress(self, enrollment: EnrollmentRow) -> Progress:
         """Ask the running workflow where it is; an empty answer if nobody can say now."""
-        handle = self._client.get_workflow_handle(enrollment_workflow_id(enrollment.flow, enrollment.contact_id))
         try:
-            answer: Progress = await handle.query("progress", result_type=Progress, rpc_timeout=timedelta(seconds=2))
+            answer: Progress = await self._handle(enrollment).query(
+                "progress", result_type=Progress, rpc_timeout=timedelta(seconds=2)
+            )
         except (RPCError, RuntimeError, WorkflowQueryFailedError) as error:
             logger.info("no progress to be had", extra={"enrollment_id": enrollment.id, "error": type(error).__name__})
             return Progress()
@@ -152,22 +179,46 @@ class Dispatcher:
     async def sweep(self, *, grace: timedelta, closed_since: datetime) -> dict[str, int]:
         """Finish what was stored more than `grace` ago and never told, and record runs that ended from outside.
 
+        What Temporal refuses is logged and left, and holds up nothing else.
         Returns: how many of each kind were finished. Raises: TemporalUnavailable, with the rest left for later.
         """
         before = now() - grace
+        flows = list(self._flows)
         async with self._database.write() as session:
-            doubted = await ledger.doubt_stale(session, untouched_since=now() - HANDOVER_PATIENCE)
-        async with self._database.read() as session:
-            unstarted = await enrollments.not_started(session, created_before=before, limit=BATCH)
-            uncancelled = await enrollments.cancels_not_told(session, asked_before=before, limit=BATCH)
-            undelivered = await events.undelivered(session, received_before=before, limit=BATCH)
+            doubted = await ledger.doubt_abandoned(session, untouched_since=now() - HANDOVER_PATIENCE)
         return {
             "messages_doubted": doubted,
-            "enrollments_started": sum([await self.start(row) for row in unstarted]),
-            "enrollments_cancelled": sum([await self.cancel(row) for row in uncancelled]),
-            "events_delivered": sum([await self.deliver(row) for row in undelivered]),
+            "enrollments_started": await self._finish_each(
+                lambda session, offset: enrollments.not_started(session, flows, before, BATCH, offset), self.start
+            ),
+            "enrollments_cancelled": await self._finish_each(
+                lambda session, offset: enrollments.cancels_not_told(session, flows, before, BATCH, offset), self.cancel
+            ),
+            "events_delivered": await self._finish_each(
+                lambda session, offset: events.undelivered(session, before, BATCH, offset), self.deliver
+            ),
             "outcomes_recorded": await self._record_abnormal_ends(closed_since),
         }
+
+    async def _finish_each(
+        self,
+        batch: Callable[[AsyncSession, int], Awaitable[Sequence[RowT]]],
+        finish: Callable[[RowT], Awaitable[bool]],
+    ) -> int:
+        """Go through all rows, a batch at a time; one that is finished leaves the query, the others are passed by."""
+        finished = left = 0
+        while True:
+            async with self._database.read() as session:
+                rows = await batch(session, left)
+            for row in rows:
+                try:
+                    done = await finish(row)
+                except TemporalRefused as refusal:
+                    logger.error("Temporal refuses a row", extra={"row": type(row).__name__, "error": str(refusal)})
+                    done = False
+                finished, left = finished + done, left + (not done)
+            if len(rows) < BATCH:
+                return finished
 
     async def _record_abnormal_ends(self, closed_since: datetime) -> int:
         statuses = "ExecutionStatus IN ('Terminated', 'TimedOut')"
@@ -175,16 +226,36 @@ class Dispatcher:
         recorded = 0
         with _reaching_temporal():
             async for run in self._client.list_workflows(query, rpc_timeout=RPC_TIMEOUT):
-                enrollment_id = await run.memo_value("enrollment_id", None)
+                enrollment_id = await run.memo_value("enrollment_id", "")
                 outcome = _ABNORMAL.get(run.status) if run.status else None
-                if enrollment_id is None or outcome is None:
+                async with self._database.read() as session:
+                    row = await session.get(EnrollmentRow, enrollment_id)
+                # After a reset, or another start under the same id, the enrollment lives on in a later run.
+                if row is None or row.status != "active" or outcome is None or await self._is_running(row):
                     continue
                 async with self._database.write() as session:
                     recorded += await enrollments.record_outcome(session, enrollment_id, outcome)
         return recorded
 
+    def _handle(self, enrollment: EnrollmentRow) -> WorkflowHandle[Any, Any]:
+        return self._client.get_workflow_handle(enrollment_workflow_id(enrollment.flow, enrollment.contact_id))
 
-class _RunClosed(TemporalUnavailable):
+    async def _is_running(self, enrollment: EnrollmentRow) -> bool:
+        """Whether the open run under the workflow id is this enrollment's."""
+        newest = await self._handle(enrollment).describe(rpc_timeout=RPC_TIMEOUT)
+        return (
+            newest.status is WorkflowExecutionStatus.RUNNING
+            and await newest.memo_value("enrollment_id", None) == enrollment.id
+        )
+
+    async def _end_without_run(self, enrollment: EnrollmentRow) -> None:
+        """A run records its outcome before it closes: an enrollment that is active without a run has lost it."""
+        outcome = Outcome(exit=Exit.CANCELLED, step=None, reason="its run was gone from Temporal")
+        async with self._database.write() as session:
+            await enrollments.record_outcome(session, enrollment.id, outcome)
+
+
+class _RunGone(Exception):
     """The workflow has no open run."""
 
 
@@ -193,8 +264,15 @@ def _reaching_temporal() -> Iterator[None]:
     try:
         yield
     except RPCError as error:
-        if error.status == RPCStatusCode.NOT_FOUND:
-            raise _RunClosed from error
-        raise TemporalUnavailable(f"{error.status.name}: {error.message}") from error
+        if error.status == RPCStatusCode.NOT_FOUND and not _is_of_namespace(error):
+            raise _RunGone from error
+        refused = error.status in _REFUSALS
+        raise (TemporalRefused if refused else TemporalUnavailable)(f"{error.status.name}: {error.message}") from error
     except RuntimeError as error:  # what a lazy client raises while it cannot connect
         raise TemporalUnavailable("no connection") from error
+
+
+def _is_of_namespace(error: RPCError) -> bool:
+    """Whether it is the whole namespace that is not there: of its runs this says nothing."""
+    details = error.grpc_status.details if error.grpc_status else ()
+    return any(detail.Is(NamespaceNotFoundFailure.DESCRIPTOR) for detail in details)

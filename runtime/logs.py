@@ -7,7 +7,7 @@ import sys
 
 from pythonjsonlogger.json import JsonFormatter
 
-_CHATTY = ("httpx", "httpcore", "alembic", "python_http_client")
+_CHATTY = ("aiosqlite", "httpx", "httpcore", "alembic", "python_http_client")
 """Libraries that log addresses, headers or every request at INFO or DEBUG."""
 
 

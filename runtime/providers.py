@@ -14,4 +14,7 @@ def make_mailer(settings: Settings) -> Mailer:
         return OutboxMailer(settings.outbox_folder)
     if settings.sendgrid_api_key is None:
         raise SettingsError("SENDGRID_API_KEY: needed by CAUCE_MAILER=sendgrid")
-    return SendGridMailer(settings.sendgrid_api_key.get_secret_value(), url=str(settings.sendgrid_url).rstrip("/"))
+    try:
+        return SendGridMailer(settings.sendgrid_api_key.get_secret_value(), url=str(settings.sendgrid_url).rstrip("/"))
+    except ValueError as error:
+        raise SettingsError(str(error)) from None

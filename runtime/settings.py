@@ -13,6 +13,8 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from domain.contacts import EmailAddress
 from domain.messages import Sender
 
+MIN_KEY_LENGTH = 16
+
 
 class SettingsError(Exception):
     """A variable of the environment is wrong: the text names it, its fault and the mend, without its value."""
@@ -44,7 +46,9 @@ class Settings(BaseSettings):
         default=AnyHttpUrl("http://127.0.0.1:8233"), description="where people reach the Temporal Web UI"
     )
     secret_key: SecretStr | None = Field(
-        default=None, description="signs links in emails; default: kept in the data folder, made at the first start"
+        default=None,
+        min_length=MIN_KEY_LENGTH,
+        description="signs links in emails; default: kept in the data folder, made at the first start",
     )
     mailer: Literal["outbox", "sendgrid"] = Field(default="outbox", description="who gets the emails")
     email_rate: float = Field(default=100, gt=0, description="emails a second at the most, over all workers")
@@ -79,8 +83,8 @@ class Settings(BaseSettings):
     @field_validator("api_keys")
     @classmethod
     def _long_enough(cls, value: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
-        if any(len(key.get_secret_value()) < 16 for key in value):
-            raise ValueError("each key needs 16 characters or more; make one with: openssl rand -hex 24")
+        if any(len(key.get_secret_value()) < MIN_KEY_LENGTH for key in value):
+            raise ValueError(f"each key needs {MIN_KEY_LENGTH} characters or more; make one with: openssl rand -hex 24")
         return value
 
     @property
@@ -106,7 +110,7 @@ class Settings(BaseSettings):
         if self.secret_key is not None:
             return self.secret_key.get_secret_value()
         path = self.data_dir / "secret.key"
-        self.data_dir.mkdir(parents=True, exist_ok=True)
+        self.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
         if not path.exists():
             # Linked into place: of two processes that start at once, both end up with the first one's key.
             draft = self.data_dir / f"secret.{os.getpid()}.draft"
@@ -118,7 +122,10 @@ class Settings(BaseSettings):
                 pass
             finally:
                 draft.unlink()
-        return path.read_text()
+        key = path.read_text()
+        if len(key) < MIN_KEY_LENGTH:
+            raise SettingsError(f"{path} is damaged: put the key back, or delete it and lose the links sent so far")
+        return key
 
 
 def load_settings() -> Settings:

@@ -10,8 +10,13 @@ from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from domain.contacts import ContactProfile
+from domain.limits import MAX_OBJECT_CHARACTERS, size_of
 from store.insertion import insert_unless_there
 from store.tables import ConsentRow, ContactRow, SuppressionRow, now
+
+
+class TooManyAttributes(Exception):
+    """What the contact has and what is added are together more than a contact may hold."""
 
 
 class Upserted(NamedTuple):
@@ -25,7 +30,7 @@ async def upsert_contact(
     """Insert the contact or update the one with this address.
 
     An update touches only what `profile` sets; attributes are merged by name, and a null one is removed. Consent is
-    recorded where it differs from the contact's last word on the topic.
+    recorded where it differs from the contact's last word on the topic. Raises: TooManyAttributes.
     """
     created = await insert_unless_there(session, ContactRow.model_validate(profile.model_dump()))
     contact = (await session.exec(select(ContactRow).where(ContactRow.email == profile.email).with_for_update())).one()
@@ -33,6 +38,8 @@ async def upsert_contact(
         changes = profile.model_dump(exclude_unset=True)
         merged = {**contact.attributes, **changes.pop("attributes", {})}
         changes["attributes"] = {name: value for name, value in merged.items() if value is not None}
+        if size_of(changes["attributes"]) > MAX_OBJECT_CHARACTERS:
+            raise TooManyAttributes
         if any(getattr(contact, field) != value for field, value in changes.items()):
             contact.sqlmodel_update(changes, update={"updated_at": now()})
             session.add(contact)

@@ -62,7 +62,7 @@ def migrate(url: str) -> str:
     """Bring a database to the newest migration and answer it. Makes a SQLite file and its folder. Blocking."""
     parsed = _parse(url)
     if parsed.get_backend_name() == "sqlite" and parsed.database:
-        Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+        Path(parsed.database).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     blocking = parsed.set(drivername=parsed.drivername.replace("+aiosqlite", ""))
     engine = create_engine(blocking)
     if engine.dialect.name == "sqlite":
@@ -91,7 +91,7 @@ def _alembic() -> Config:
 def _parse(url: str) -> URL:
     try:
         parsed = make_url(url)
-    except ArgumentError:
+    except (ArgumentError, ValueError):
         raise DatabaseNotReady(
             "CAUCE_DATABASE_URL is not a URL: expected postgresql://user:password@host/name or sqlite:///path"
         ) from None

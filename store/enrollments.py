@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from pydantic import JsonValue
@@ -115,12 +116,19 @@ async def active_enrollments(session: AsyncSession, contact_id: str) -> list[Enr
     return list(found)
 
 
-async def mark_started(session: AsyncSession, enrollment_id: str) -> None:
+async def is_active(session: AsyncSession, enrollment_id: str) -> bool:
+    found = await session.exec(select(EnrollmentRow.status).where(EnrollmentRow.id == enrollment_id))
+    return found.one_or_none() == "active"
+
+
+async def mark_started(session: AsyncSession, enrollment_id: str) -> bool:
+    """Note that Temporal was told of an enrollment; answer whether it is still active."""
     await session.exec(
         update(EnrollmentRow)
         .where(col(EnrollmentRow.id) == enrollment_id, col(EnrollmentRow.started_at).is_(None))
         .values(started_at=now())
     )
+    return await is_active(session, enrollment_id)
 
 
 async def mark_cancel_told(session: AsyncSession, enrollment_id: str) -> None:
@@ -163,31 +171,25 @@ async def record_outcome(session: AsyncSession, enrollment_id: str, outcome: Out
     return True
 
 
-async def not_started(session: AsyncSession, *, created_before: datetime, limit: int) -> list[EnrollmentRow]:
-    """Active enrollments that Temporal was not told of, oldest first."""
-    found = await session.exec(
+async def not_started(
+    session: AsyncSession, flows: Sequence[str], created_before: datetime, limit: int, offset: int = 0
+) -> list[EnrollmentRow]:
+    """Active enrollments in these flows that Temporal was not told of, oldest first."""
+    query = (
         select(EnrollmentRow)
-        .where(
-            EnrollmentRow.status == "active",
-            col(EnrollmentRow.started_at).is_(None),
-            EnrollmentRow.created_at < created_before,
-        )
-        .order_by(col(EnrollmentRow.id))
-        .limit(limit)
+        .where(EnrollmentRow.status == "active", col(EnrollmentRow.flow).in_(flows))
+        .where(col(EnrollmentRow.started_at).is_(None), EnrollmentRow.created_at < created_before)
     )
-    return list(found)
+    return list(await session.exec(query.order_by(col(EnrollmentRow.id)).limit(limit).offset(offset)))
 
 
-async def cancels_not_told(session: AsyncSession, *, asked_before: datetime, limit: int) -> list[EnrollmentRow]:
-    """Active enrollments whose cancellation Temporal was not told of, oldest first."""
-    found = await session.exec(
+async def cancels_not_told(
+    session: AsyncSession, flows: Sequence[str], asked_before: datetime, limit: int, offset: int = 0
+) -> list[EnrollmentRow]:
+    """Active enrollments in these flows whose cancellation Temporal was not told of, oldest first."""
+    query = (
         select(EnrollmentRow)
-        .where(
-            EnrollmentRow.status == "active",
-            col(EnrollmentRow.cancel_requested_at) < asked_before,
-            col(EnrollmentRow.cancel_told_at).is_(None),
-        )
-        .order_by(col(EnrollmentRow.id))
-        .limit(limit)
+        .where(EnrollmentRow.status == "active", col(EnrollmentRow.flow).in_(flows))
+        .where(col(EnrollmentRow.cancel_requested_at) < asked_before, col(EnrollmentRow.cancel_told_at).is_(None))
     )
-    return list(found)
+    return list(await session.exec(query.order_by(col(EnrollmentRow.id)).limit(limit).offset(offset)))

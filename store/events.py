@@ -26,13 +26,14 @@ async def record_event(session: AsyncSession, contact: ContactRow, event: EventR
     return True
 
 
-async def undelivered(session: AsyncSession, *, received_before: datetime, limit: int) -> list[EventRow]:
+async def undelivered(session: AsyncSession, received_before: datetime, limit: int, offset: int = 0) -> list[EventRow]:
     """Events that Temporal was not told of, oldest first."""
     found = await session.exec(
         select(EventRow)
         .where(col(EventRow.delivered_at).is_(None), EventRow.received_at < received_before)
         .order_by(col(EventRow.received_at), col(EventRow.id))
         .limit(limit)
+        .offset(offset)
     )
     return list(found)
 

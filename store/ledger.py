@@ -10,7 +10,7 @@ from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from domain.messages import MessageStatus, Receipt
-from store.tables import MessageRow, now
+from store.tables import EnrollmentRow, MessageRow, now
 
 SETTLED = frozenset({MessageStatus.SENT, MessageStatus.SKIPPED, MessageStatus.REJECTED})
 
@@ -56,11 +56,19 @@ async def settle(session: AsyncSession, verdict: Verdict) -> MessageRow:
     return row
 
 
-async def doubt_stale(session: AsyncSession, *, untouched_since: datetime) -> int:
-    """List handovers that nobody will report on any more as unconfirmed; answer how many."""
+async def doubt_abandoned(session: AsyncSession, *, untouched_since: datetime) -> int:
+    """List handovers that nobody will report on any more as unconfirmed; answer how many.
+
+    Of an active enrollment the next attempt decides itself, and a provider that knows a repeated message gets it again.
+    """
+    ended = select(EnrollmentRow.id).where(EnrollmentRow.status == "ended")
     doubted = await session.exec(
         update(MessageRow)
-        .where(col(MessageRow.status) == MessageStatus.SENDING, col(MessageRow.updated_at) < untouched_since)
+        .where(
+            col(MessageRow.status) == MessageStatus.SENDING,
+            col(MessageRow.updated_at) < untouched_since,
+            col(MessageRow.enrollment_id).in_(ended),
+        )
         .values(status=MessageStatus.UNCONFIRMED, reason="no answer was recorded", updated_at=now())
     )
     return doubted.rowcount

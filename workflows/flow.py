@@ -54,7 +54,7 @@ class Flow(Generic[SettingsT]):
 
     @workflow.init
     def __init__(self, enrollment: Enrollment) -> None:
-        self.settings: SettingsT = self.settings_model.model_validate(enrollment.settings)  # type: ignore[assignment]
+        self.settings: SettingsT = self.settings_model.of(enrollment.settings)  # type: ignore[assignment]
         self._enrollment = enrollment
         self._memory = enrollment.memory or Memory(entered_at=workflow.now())
         self._met: set[str] = set()

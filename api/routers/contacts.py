@@ -11,11 +11,12 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, StrictBool
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from api.content import require_json
-from api.problems import answers, not_found
+from api.problems import answers, invalid_request, not_found
 from api.wiring import Wired
 from domain.contacts import ContactProfile, EmailAddress, Topic
+from domain.limits import MAX_OBJECT_CHARACTERS
 from store import contacts
-from store.contacts import Upserted, consent_of, contact_by_email, suppressions_of
+from store.contacts import TooManyAttributes, Upserted, consent_of, contact_by_email, suppressions_of
 from store.tables import ContactRow
 
 CONSENT_SOURCE = "api"
@@ -33,9 +34,13 @@ class ContactRequest(ContactProfile):
     )
 
     async def keep(self, session: AsyncSession) -> Upserted:
-        """Insert or update the contact, within the caller's transaction."""
+        """Insert or update the contact, within the caller's transaction. Raises: ProblemError 422."""
         profile = ContactProfile.model_validate(self.model_dump(exclude={"consent"}, exclude_unset=True))
-        return await contacts.upsert_contact(session, profile, self.consent, CONSENT_SOURCE)
+        try:
+            return await contacts.upsert_contact(session, profile, self.consent, CONSENT_SOURCE)
+        except TooManyAttributes:
+            message = f"with those that the contact has, more than {MAX_OBJECT_CHARACTERS} characters"
+            raise invalid_request([{"loc": ("body", "attributes"), "msg": message}]) from None
 
 
 class ContactView(BaseModel):

@@ -12,9 +12,8 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from api.content import require_json
 from api.openapi import exactly_one
-from api.problems import answers, not_found
+from api.problems import ProblemError, answers, not_found
 from api.telling import tell
-from api.unsubscribing import OWN_PREFIX
 from api.wiring import Wired
 from domain.contacts import EmailAddress
 from domain.limits import JsonObject, Moment
@@ -25,12 +24,6 @@ from store.tables import ContactRow, EventRow, new_id, now
 router = APIRouter(prefix="/v1/events", tags=["events"])
 
 CLOCK_TOLERANCE = timedelta(days=1)
-
-
-def _not_ours(value: str) -> str:
-    if value.startswith(OWN_PREFIX):
-        raise ValueError(f"ids that begin with {OWN_PREFIX} are Cauce's own")
-    return value
 
 
 def _past(value: datetime) -> datetime:
@@ -61,7 +54,7 @@ class EventRequest(BaseModel):
     contact_id: UUID | None = None
     email: EmailAddress | None = None
     name: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_.-]{0,63}$")]
-    id: Annotated[str, StringConstraints(pattern=r"^[!-~]{1,200}$"), AfterValidator(_not_ours)] = Field(
+    id: Annotated[str, StringConstraints(pattern=r"^[!-~]{1,200}$")] = Field(
         default_factory=new_id, description="the sender's own: an id that came before changes nothing"
     )
     occurred_at: Annotated[Moment, AfterValidator(_past)] = Field(
@@ -106,7 +99,20 @@ async def take_event(event: EventRequest, services: Wired) -> EventTaken:
             properties=event.properties,
         )
         new = await record_event(session, contact, row)
+        first = row if new else await session.get_one(EventRow, event.id)
+    if (first.contact_id, first.name) != (row.contact_id, row.name):
+        raise _reused()
     services.metrics.events.labels("recorded" if new else "repeated").inc()
     if new:
-        await tell(services.dispatcher.deliver(row), f"event {row.id}")
+        await tell(services.dispatcher.deliver(row), f"event of contact {row.contact_id}")
     return EventTaken(id=row.id)
+
+
+def _reused() -> ProblemError:
+    return ProblemError(
+        422,
+        "event-id-reused",
+        "The event id came before with another event",
+        "body.id: make an id for each new event",
+        errors=[{"field": "body.id", "message": "came before, for another contact or name"}],
+    )

@@ -39,6 +39,7 @@ from domain.messages import (
 _API_KEY = re.compile(r"[!-~]+")
 _ADDRESS = re.compile(r"[^\s\x00-\x1f<>,;@]+@[^\s\x00-\x1f<>,;@]+")
 _LINE_BREAKS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
+ACCEPTED = 202
 SETTINGS_PATIENCE = timedelta(minutes=5)
 """Until a message is tried again that was refused for a setting of ours: somebody has to mend it first."""
 _FIELD = re.compile(r"[\w.\[\]-]{1,100}")
@@ -95,7 +96,7 @@ class SendGridMailer:
             raise ProviderUnavailable("SendGrid was not reached: check CAUCE_SENDGRID_URL") from error
         except httpx.HTTPError as error:
             raise _lost(error) from error
-        if not response.is_success:
+        if response.status_code != ACCEPTED:
             raise _refused(response)
         return Receipt(
             provider=self.name, provider_message_id=response.headers.get("X-Message-Id", "")[:100] or message.id
@@ -137,6 +138,8 @@ def _refused(response: httpx.Response) -> MailerError:
             return RateLimited("SendGrid answered 429: too many messages", _until_reset(response))
         case 500 | 503:
             return ProviderUnavailable(f"SendGrid answered {status}: it is out of order")
+        case _ if status < 300:
+            return DeliveryAmbiguous(f"SendGrid answered {status} and not {ACCEPTED}: something else may stand there")
         case _ if status < 500:
             # About us and not about the message: the same message passes once the settings are mended.
             return ProviderUnavailable(
@@ -152,7 +155,7 @@ def _fields(response: httpx.Response) -> list[str]:
     """The names of the fields that SendGrid complains about. Its messages may quote the address, and stay out."""
     try:
         names = [error["field"] for error in response.json()["errors"]]
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         names = []
     return [name for name in names[:5] if isinstance(name, str) and _FIELD.fullmatch(name)]
 

@@ -129,8 +129,8 @@ async def test_the_sweep_finds_what_temporal_was_not_told(database: Database, ad
     async def found() -> tuple[list[str], list[str]]:
         async with database.read() as session:
             return (
-                [row.id for row in await not_started(session, created_before=later, limit=10)],
-                [row.id for row in await cancels_not_told(session, asked_before=later, limit=10)],
+                [row.id for row in await not_started(session, ["onboarding"], later, limit=10)],
+                [row.id for row in await cancels_not_told(session, ["onboarding"], later, limit=10)],
             )
 
     assert await found() == ([enrollment.id], [])

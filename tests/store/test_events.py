@@ -37,5 +37,5 @@ async def test_events_wait_until_they_are_delivered_oldest_first(database: Datab
             await record_event(session, ada, event(ada, "clicked", event_id))
         await mark_delivered(session, "a")
     async with database.read() as session:
-        waiting = await undelivered(session, received_before=now() + timedelta(seconds=1), limit=10)
+        waiting = await undelivered(session, now() + timedelta(seconds=1), limit=10)
     assert [row.id for row in waiting] == ["b", "c"]

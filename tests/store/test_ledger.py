@@ -1,14 +1,15 @@
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from sqlalchemy.exc import IntegrityError
 
+from domain.flows import Exit, Outcome
 from domain.messages import MessageStatus, Receipt
 from store.database import Database
-from store.enrollments import enroll
-from store.ledger import Verdict, doubt_stale, settle
+from store.enrollments import enroll, record_outcome
+from store.ledger import Verdict, doubt_abandoned, settle
 from store.tables import ContactRow, EnrollmentRow, MessageRow, now
 
 RECEIPT = Receipt(provider="outbox", provider_message_id="p-1")
@@ -71,12 +72,20 @@ async def test_a_refusal_gives_back_its_own_handover_only(database: Database, en
     assert await judge(database, row, MessageStatus.READY, handover=2) == "ready"
 
 
-async def test_a_handover_that_nobody_reports_on_is_listed_as_a_doubt(
+async def test_a_handover_that_nobody_will_report_on_is_listed_as_a_doubt(
     database: Database, enrollment: EnrollmentRow
 ) -> None:
     row = await sending(database, enrollment)
+
+    async def doubted(untouched_since: datetime) -> int:
+        async with database.write() as session:
+            return await doubt_abandoned(session, untouched_since=untouched_since)
+
+    later = now() + timedelta(minutes=1)
+    assert await doubted(later) == 0, "the next attempt of an active enrollment decides itself"
     async with database.write() as session:
-        assert await doubt_stale(session, untouched_since=now() - timedelta(minutes=1)) == 0
-        assert await doubt_stale(session, untouched_since=now() + timedelta(minutes=1)) == 1
+        await record_outcome(session, enrollment.id, Outcome(exit=Exit.CANCELLED, step="welcome"))
+    assert await doubted(now() - timedelta(minutes=1)) == 0
+    assert await doubted(later) == 1
     async with database.read() as session:
         assert (await session.get_one(MessageRow, row.id)).status == "unconfirmed"
