@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel.ext.asyncio.session import AsyncSession
 from temporalio import activity
-from temporalio.exceptions import ApplicationError
+from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
 from domain.contacts import Contact
 from domain.flows import FlowSettings
@@ -96,17 +96,15 @@ class EmailActivities:
             await self._settle(Verdict.model_validate(kept))
         async with self._database.write() as session:
             row, message = await self._reserve(session, order)
+        retry_after = None
         if message is not None:
             verdict = await self._hand_over(message, row.handovers)
+            retry_after = verdict.retry_after
             try:
                 row = await self._settle(verdict)
             except SQLAlchemyError:
                 activity.heartbeat(verdict.model_dump(mode="json"))
                 raise
-            if verdict.status is MessageStatus.READY:
-                raise ApplicationError(
-                    verdict.reason or "", type="EmailNotAccepted", next_retry_delay=verdict.retry_after
-                )
         logger.info(
             "email %s",
             row.status,
@@ -117,6 +115,13 @@ class EmailActivities:
                 "reason": row.reason,
             },
         )
+        if row.status in (MessageStatus.READY, MessageStatus.SENDING):
+            raise ApplicationError(
+                row.reason or "",
+                type="EmailNotAccepted",
+                next_retry_delay=retry_after,
+                category=ApplicationErrorCategory.BENIGN,  # logged above in one line, instead of with a stack trace
+            )
         return SendResult(status=MessageStatus(row.status), reason=row.reason)
 
     async def _reserve(self, session: AsyncSession, order: SendEmail) -> tuple[MessageRow, EmailMessage | None]:

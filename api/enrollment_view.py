@@ -20,7 +20,7 @@ EnrollmentStatus = Literal["active", "ended"]
 
 
 class OutcomeView(BaseModel):
-    exit: str = Field(description=f"{', '.join(Exit)}")
+    exit: Exit
     step: str | None = Field(description="the step that the contact had come to")
     reason: str | None
     ended_at: datetime | None
@@ -95,7 +95,7 @@ def without_asking(services: Services, row: EnrollmentRow) -> EnrollmentView:
 def _as_it_is(services: Services, row: EnrollmentRow, progress: Progress) -> EnrollmentView:
     if row.status == "active":
         return _view(services, row, "active", progress, None)
-    outcome = OutcomeView(exit=row.exit or "", step=row.last_step, reason=row.exit_reason, ended_at=row.ended_at)
+    outcome = OutcomeView(exit=Exit(str(row.exit)), step=row.last_step, reason=row.exit_reason, ended_at=row.ended_at)
     return _view(services, row, "ended", Progress(step=row.last_step), outcome)
 
 

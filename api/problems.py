@@ -29,6 +29,14 @@ _DETAILS = {
     404: "there is nothing at this address: the paths are listed at /docs",
     405: "this address does not take this method: the Allow header names those that it takes",
 }
+_WORDS = {
+    "extra_forbidden": "is not known here: mind its spelling, or leave it out",
+    "missing": "is needed",
+    "timezone_aware": "needs a time zone, as 2026-11-23T09:30:00Z has",
+    "uuid_parsing": "is not a UUID",
+    "string_unicode": "holds half of a surrogate pair, which is no text",
+}
+"""In place of pydantic's own, where a person could not tell from those what to do."""
 _TELLING_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
@@ -185,4 +193,4 @@ def _field(location: Sequence[str | int]) -> str:
 
 
 def _message(error: Mapping[str, Any]) -> str:
-    return str(error["msg"]).removeprefix("Value error, ")
+    return _WORDS.get(error.get("type", "")) or str(error["msg"]).removeprefix("Value error, ")

@@ -77,7 +77,8 @@ def _bearer_or_password(authorization: str) -> bytes:
         decoded = base64.b64decode(credentials, validate=True) if scheme.lower() == "basic" else b""
     except (binascii.Error, ValueError):
         return b""
-    return decoded.partition(b":")[2]
+    name, _, password = decoded.partition(b":")
+    return password or name
 
 
 def _sent(header: str) -> bytes:

@@ -27,7 +27,7 @@ async def _settled(work: Coroutine[Any, Any, T]) -> T:
 def stop_on(*signals: signal.Signals, again: Callable[[], None]) -> asyncio.Event:
     """An event that the first of these signals sets; each later one calls `again`.
 
-    A signal that the process was started to ignore stays ignored, as `nohup` wants it for SIGHUP.
+    A SIGHUP that the process was started to ignore stays ignored, as `nohup` wants it.
     """
     stop = asyncio.Event()
 
@@ -37,7 +37,7 @@ def stop_on(*signals: signal.Signals, again: Callable[[], None]) -> asyncio.Even
         stop.set()
 
     for each in signals:
-        if signal.getsignal(each) is not signal.SIG_IGN:
+        if each is not signal.SIGHUP or signal.getsignal(each) is not signal.SIG_IGN:
             asyncio.get_running_loop().add_signal_handler(each, stop_or_again)
     return stop
 

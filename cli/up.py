@@ -19,8 +19,9 @@ from cli.record import Record, end_leftovers, hold
 from cli.runner import stop_on
 from cli.supervisor import Supervisor
 from cli.terminal import say, show
+from runtime.providers import make_mailer
 from runtime.settings import Settings
-from store.database import migrate
+from store.database import Database, migrate
 
 
 async def up(settings: Settings, ports: Ports, *, demo: bool) -> None:
@@ -31,6 +32,9 @@ async def up(settings: Settings, ports: Ports, *, demo: bool) -> None:
     """
     if demo and settings.mailer != "outbox":
         raise CommandFailed("--demo writes to addresses that nobody has: use it with CAUCE_MAILER=outbox")
+    # What the children would stumble over one by one is found before any of them starts.
+    make_mailer(settings).close()
+    Database(settings.resolved_database_url())
     machine = Machine(settings, ports, os.environ, temporal_server())
     with hold(machine.data_dir) as record:
         supervisor = Supervisor(record)

@@ -8,10 +8,11 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
-from pydantic import AfterValidator, AwareDatetime, Field, JsonValue, StringConstraints
+from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field, JsonValue, StringConstraints
 
 MAX_DEPTH = 8
 MAX_OBJECT_CHARACTERS = 20_000
+_ISO_DURATION = re.compile(r"-?P(?=.)(\d+W)?(\d+D)?(T(?=\d)(\d+H)?(\d+M)?(\d+(\.\d+)?S)?)?")
 _UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 
 
@@ -61,8 +62,14 @@ def _plausible(value: datetime) -> datetime:
     return value.astimezone(UTC)
 
 
+def _duration(value: object) -> object:
+    if isinstance(value, timedelta) or (isinstance(value, str) and _ISO_DURATION.fullmatch(value)):
+        return value
+    raise ValueError("expected an ISO 8601 duration such as P3D, PT12H or P1DT6H, without months and years")
+
+
 Text = Annotated[str, StringConstraints(max_length=200, strip_whitespace=True), AfterValidator(_storable)]
 JsonObject = Annotated[dict[str, JsonValue], AfterValidator(_bounded)]
 Moment = Annotated[AwareDatetime, AfterValidator(_plausible)]
-Duration = Annotated[timedelta, Field(ge=timedelta(0), le=timedelta(days=730))]
-"""ISO 8601 in JSON (`P3D`, `PT90S`), from zero to two years."""
+Duration = Annotated[timedelta, BeforeValidator(_duration), Field(ge=timedelta(0), le=timedelta(days=730))]
+"""ISO 8601 in JSON (`P3D`, `PT90S`), from zero to two years; a bare number is refused, since its unit is a guess."""

@@ -7,6 +7,8 @@ from integrations.outbox.mailer import OutboxMailer
 from integrations.sendgrid.mailer import SendGridMailer
 from runtime.settings import Settings, SettingsError
 
+_SHOWN_TO_CONTACTS = ("sender_email", "sender_name", "sender_postal_address", "sender_website", "public_url")
+
 
 def make_mailer(settings: Settings) -> Mailer:
     """Raises: SettingsError if the chosen mailer lacks a setting."""
@@ -14,6 +16,10 @@ def make_mailer(settings: Settings) -> Mailer:
         return OutboxMailer(settings.outbox_folder)
     if settings.sendgrid_api_key is None:
         raise SettingsError("SENDGRID_API_KEY: needed by CAUCE_MAILER=sendgrid")
+    unset = [name for name in _SHOWN_TO_CONTACTS if name not in settings.model_fields_set]
+    if settings.sendgrid_url == Settings.model_fields["sendgrid_url"].default and unset:
+        names = ", ".join(f"CAUCE_{name.upper()}" for name in unset)
+        raise SettingsError(f"{names}: still an example, and each email shows it: set it before emails go to people")
     try:
         return SendGridMailer(settings.sendgrid_api_key.get_secret_value(), url=str(settings.sendgrid_url).rstrip("/"))
     except ValueError as error:

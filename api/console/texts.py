@@ -70,7 +70,7 @@ TEXTS: dict[Language, dict[str, str]] = {
         "no_message_about": "La bandeja de salida no tiene ningún mensaje en esta dirección.",
         "unsubscribe": "Darse de baja",
         "ask_heading": "¿Dejar de recibir estos correos?",
-        "ask_about": "No te enviaremos más novedades, consejos ni ofertas. Lo que tú mismo pidas, como un "
+        "ask_about": "No te enviaremos más novedades, consejos ni ofertas. Lo que pidas, como un "
         "recibo o una nueva contraseña, te seguirá llegando.",
         "unsubscribe_button": "Sí, darme de baja",
         "done_heading": "Te has dado de baja",

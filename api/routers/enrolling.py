@@ -148,9 +148,7 @@ def _settings(flow: FlowClass, request: EnrollmentRequest) -> dict[str, JsonValu
         return flow.settings_model.model_validate(request.settings).model_dump(mode="json", exclude_unset=True)
     except ValidationError as error:
         faults = error.errors(include_url=False, include_input=False, include_context=False)
-        raise invalid_request(
-            [{"loc": ("body", "settings", *fault["loc"]), "msg": fault["msg"]} for fault in faults]
-        ) from None
+        raise invalid_request([{**fault, "loc": ("body", "settings", *fault["loc"])} for fault in faults]) from None
 
 
 def _problem(refusal: AlreadyActive | NotYetAgain | KeyReused) -> ProblemError:

@@ -83,3 +83,16 @@ async def test_unknown_contacts_are_not_found(api: Caller) -> None:
 )
 async def test_ill_formed_question_names_the_field(api: Caller, path: str, field: str) -> None:
     assert fields_at_fault(assert_problem(await api.get(path), 422)) == [field]
+
+
+async def test_attributes_that_grow_too_large_over_several_upserts_are_refused(api: Caller) -> None:
+    for name, status in (("first", 201), ("second", 422)):
+        answer = await api.post("/v1/contacts", {"email": "ada@example.com", "attributes": {name: "x" * 15_000}})
+        assert answer.status_code == status
+    assert answer.json()["errors"][0]["field"] == "body.attributes"
+    assert list((await api.get("/v1/contacts?email=ada@example.com")).json()["attributes"]) == ["first"]
+
+
+@pytest.mark.parametrize("email", ["İ" * 118 + "@example.com", "é@example.com"])
+async def test_addresses_that_no_provider_would_take_are_refused(api: Caller, email: str) -> None:
+    assert (await api.post("/v1/contacts", {"email": email})).status_code == 422

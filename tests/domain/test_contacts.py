@@ -39,6 +39,12 @@ def deep(levels: int) -> Any:
         {"moment": "2026-01-01T00:00:00"},
         {"duration": "-PT1S"},
         {"duration": "P731D"},
+        {"duration": 3},
+        {"duration": "3 days"},
+        {"duration": "00:30"},
+        {"duration": "P1M"},
+        {"duration": "P"},
+        {"duration": "PT"},
     ],
 )
 def test_what_a_store_or_transport_could_not_hold_is_refused(value: dict[str, Any]) -> None:
@@ -69,3 +75,12 @@ def test_codes_that_do_not_exist_are_refused(field: str, value: str) -> None:
 
 def test_an_address_is_kept_in_lower_case() -> None:
     assert ContactProfile(email="Ada@Example.COM").email == "ada@example.com"
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("P3D", 259_200), ("PT12H", 43_200), ("P1DT1M", 86_460), ("PT0.5S", 0.5), ("P1W", 604_800)]
+)
+def test_durations_are_iso_8601(text: str, seconds: float) -> None:
+    duration = Given.model_validate({"duration": text}).duration
+    assert duration is not None
+    assert duration.total_seconds() == seconds

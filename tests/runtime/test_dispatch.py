@@ -8,6 +8,7 @@ from datetime import timedelta
 import pytest
 from temporalio.client import Client, WorkflowExecutionStatus
 from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.service import RPCError
 from temporalio.testing import WorkflowEnvironment
 
 from domain.contacts import ContactProfile
@@ -212,3 +213,91 @@ async def test_cancelling_an_enrollment_whose_run_is_gone_ends_it(
     assert asked is not None
     assert await dispatcher.cancel(asked)
     assert (await stored(database, row)).exit_reason == "its run was gone from Temporal"
+
+
+async def test_a_namespace_that_is_not_there_is_no_closed_run(
+    temporal: WorkflowEnvironment, database: Database, dispatcher: Dispatcher, ada: ContactRow
+) -> None:
+    row = await enrolled(database, ada)
+    await dispatcher.start(row)
+    event = await happened(database, ada, "activated")
+    elsewhere = await Client.connect(
+        temporal.client.service_client.config.target_host, namespace="nowhere", data_converter=pydantic_data_converter
+    )
+    lost = Dispatcher(database, elsewhere, FLOWS)
+    started = await stored(database, row)
+    for telling in (lost.deliver(event), lost.cancel(started)):
+        with pytest.raises(TemporalUnavailable):
+            await telling
+    assert (await stored(database, row)).status == "active"
+    assert await sweep(dispatcher) == {"events_delivered": 1}
+
+
+async def test_a_row_that_temporal_refuses_holds_up_no_other(
+    temporal: WorkflowEnvironment, database: Database, ada: ContactRow
+) -> None:
+    async with database.write() as session:
+        await enroll(session, flow="x" * 1100, contact_id=ada.id, settings={}, reenroll_after=AT_ONCE)
+    row = await enrolled(database, ada)
+    event = await happened(database, ada, "unsubscribed")
+    dispatcher = Dispatcher(database, temporal.client, {**FLOWS, "x" * 1100: Onboarding.about})
+    assert (await sweep(dispatcher))["enrollments_started"] == 1
+    assert signals(await history_of(temporal, row)) <= 1
+    assert event.delivered_at is None
+
+
+async def test_an_event_reaches_every_enrollment_that_can_be_told(
+    temporal: WorkflowEnvironment, database: Database, ada: ContactRow
+) -> None:
+    async with database.write() as session:
+        closing = await enroll(session, flow="another", contact_id=ada.id, settings={}, reenroll_after=AT_ONCE)
+    await temporal.client.start_workflow(  # an earlier enrollment's run, still open
+        "another", id=enrollment_workflow_id("another", ada.id), task_queue="nobody"
+    )
+    row = await enrolled(database, ada)
+    dispatcher = Dispatcher(database, temporal.client, {**FLOWS, "another": Onboarding.about})
+    assert not await dispatcher.deliver(await happened(database, ada, "unsubscribed"))
+    assert signals(await history_of(temporal, row)) == 1
+    assert (await stored(database, closing)).started_at is None
+
+
+async def test_an_event_that_is_older_than_an_enrollment_is_none_of_its(
+    temporal: WorkflowEnvironment, database: Database, dispatcher: Dispatcher, ada: ContactRow
+) -> None:
+    event = await happened(database, ada, "activated")
+    row = await enrolled(database, ada)
+    async with database.write() as session:
+        (await session.get_one(EventRow, event.id)).received_at = now() - timedelta(minutes=1)
+    assert await sweep(dispatcher) == {"enrollments_started": 1, "events_delivered": 1}
+    assert signals(await history_of(temporal, row)) == 0
+
+
+async def test_an_enrollment_that_ended_meanwhile_is_not_started(
+    temporal: WorkflowEnvironment, database: Database, dispatcher: Dispatcher, ada: ContactRow
+) -> None:
+    stale = await enrolled(database, ada)
+    async with database.write() as session:
+        await record_outcome(session, stale.id, Outcome(exit=Exit.UNSUBSCRIBED, step=None))
+    await dispatcher.start(stale)
+    with pytest.raises(RPCError, match="not found"):
+        await temporal.client.get_workflow_handle(enrollment_workflow_id("onboarding", ada.id)).describe()
+
+
+async def test_a_run_that_was_reset_lives_on(
+    temporal: WorkflowEnvironment, database: Database, dispatcher: Dispatcher, ada: ContactRow
+) -> None:
+    row = await enrolled(database, ada)
+    await dispatcher.start(row)
+    handle = temporal.client.get_workflow_handle(enrollment_workflow_id("onboarding", ada.id))
+    await handle.terminate("to be started anew")
+    async with database.write() as session:
+        (await session.get_one(EnrollmentRow, row.id)).started_at = None
+    await dispatcher.start(row)
+
+    async def listed() -> bool:
+        query = f"WorkflowId = '{handle.id}' AND ExecutionStatus = 'Terminated'"
+        return (await temporal.client.count_workflows(query)).count == 1
+
+    await until(listed)
+    assert await sweep(dispatcher) == {}
+    assert (await stored(database, row)).status == "active"
