@@ -54,7 +54,7 @@ def test_a_secret_key_is_made_once_and_kept_to_its_owner(tmp_path: Path) -> None
 
 def test_a_damaged_secret_key_signs_nothing(tmp_path: Path) -> None:
     (tmp_path / "secret.key").touch()
-    with pytest.raises(SettingsError, match="secret.key is damaged"):
+    with pytest.raises(SettingsError, match=r"secret\.key is damaged"):
         Settings(data_dir=tmp_path).resolved_secret_key()
 
 
