@@ -172,7 +172,10 @@ def answers(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """The problems that an operation may answer with, as its OpenAPI description says it."""
     schema = {"$ref": "#/components/schemas/Problem"}
     return {
-        status: {"description": HTTPStatus(status).phrase, "content": {MEDIA_TYPE: {"schema": schema}}}
+        status: {
+            "description": HTTPStatus(status).phrase,
+            "content": {MEDIA_TYPE: {"schema": schema, "example": _EXAMPLES.get(status, of_status(status)).document}},
+        }
         for status in statuses
     }
 
@@ -194,3 +197,19 @@ def _field(location: Sequence[str | int]) -> str:
 
 def _message(error: Mapping[str, Any]) -> str:
     return _WORDS.get(error.get("type", "")) or str(error["msg"]).removeprefix("Value error, ")
+
+
+_EXAMPLES = {
+    404: not_found("contact with this id"),
+    409: ProblemError(
+        409,
+        "already-active",
+        "The contact is in this flow now",
+        "the active enrollment is /v1/enrollments/0193f0c2-8d4b-7a10-8f7e-6f0a1c2b3d4e: cancel it first, or let it end",
+        enrollment="/v1/enrollments/0193f0c2-8d4b-7a10-8f7e-6f0a1c2b3d4e",
+        enrollment_id="0193f0c2-8d4b-7a10-8f7e-6f0a1c2b3d4e",
+    ),
+    422: invalid_request([{"loc": ("body", "contact", "time_zone"), "msg": "not a time zone of the IANA database"}]),
+    500: unexpected(),
+}
+"""By status, for the description; others are told apart by their status alone."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import timedelta
 from enum import StrEnum
@@ -10,6 +11,8 @@ from typing import Protocol
 from pydantic import BaseModel, ConfigDict
 
 from domain.flows import Exit
+
+_LINE_BREAKS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 
 
 class MessageClass(StrEnum):
@@ -69,6 +72,11 @@ class EmailMessage(BaseModel):
     html: str
     text: str
     unsubscribe_url: str | None
+
+
+def one_line(text: str) -> str:
+    """Header text without the characters that could begin another header."""
+    return _LINE_BREAKS.sub(" ", text)
 
 
 class Receipt(BaseModel):

@@ -8,6 +8,7 @@ as new the journey runs again from the top and comes, without repeating anything
 from __future__ import annotations
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Coroutine
 from datetime import datetime, timedelta
 from typing import Any, ClassVar, Generic, NoReturn, TypeVar, get_args
@@ -42,7 +43,7 @@ SEND_RETRIES = RetryPolicy(initial_interval=timedelta(seconds=1), maximum_interv
 RECORD_TIMEOUT = timedelta(seconds=10)
 
 
-class Flow(Generic[SettingsT]):
+class Flow(ABC, Generic[SettingsT]):
     """Base of all flows. A flow sets `about`, tells its `journey`, and its `run` is `return await self.conduct()`."""
 
     about: ClassVar[FlowType]
@@ -62,9 +63,9 @@ class Flow(Generic[SettingsT]):
         self._exit: Exit | None = None
         self._moving = False
 
+    @abstractmethod
     async def journey(self) -> None:
         """What a contact lives through, told with the verbs below."""
-        raise NotImplementedError
 
     # -- Verbs ---------------------------------------------------------------------------------------------------
 

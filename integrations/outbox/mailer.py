@@ -13,10 +13,9 @@ from email.message import EmailMessage as Rfc5322Message
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 
-from domain.messages import EmailMessage, MessageRejected, ProviderUnavailable, Receipt
+from domain.messages import EmailMessage, MessageRejected, ProviderUnavailable, Receipt, one_line
 
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-_LINE_BREAKS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 # 998 is the limit of RFC 5322. At 78 the standard library cuts long unsubscribe links into encoded words.
 _POLICY = policy.SMTP.clone(max_line_length=998)
 
@@ -62,25 +61,20 @@ def eml_path(folder: Path, message_id: str) -> Path | None:
 def _rfc5322(message: EmailMessage) -> Rfc5322Message:
     sender = message.sender
     mail = Rfc5322Message(policy=_POLICY)
-    mail["From"] = Address(_one_line(sender.name), addr_spec=sender.email)
-    mail["To"] = Address(_one_line(message.to_name), addr_spec=message.to_email)
-    mail["Subject"] = _one_line(message.subject)
+    mail["From"] = Address(one_line(sender.name), addr_spec=sender.email)
+    mail["To"] = Address(one_line(message.to_name), addr_spec=message.to_email)
+    mail["Subject"] = one_line(message.subject)
     mail["Date"] = datetime.now(UTC)
     mail["Message-ID"] = f"<{message.id}@{sender.email.rpartition('@')[2].encode('idna').decode()}>"
     if message.unsubscribe_url is not None:
-        mail["List-Unsubscribe"] = f"<{_one_line(message.unsubscribe_url)}>"
+        mail["List-Unsubscribe"] = f"<{one_line(message.unsubscribe_url)}>"
         mail["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
     mail["X-Cauce-Message"] = message.id
-    mail["X-Cauce-Flow"] = _one_line(message.flow)
-    mail["X-Cauce-Step"] = _one_line(message.step)
+    mail["X-Cauce-Flow"] = one_line(message.flow)
+    mail["X-Cauce-Step"] = one_line(message.step)
     mail.set_content(message.text)
     mail.add_alternative(message.html, subtype="html")
     return mail
-
-
-def _one_line(text: str) -> str:
-    """Header text without the characters that could begin another header."""
-    return _LINE_BREAKS.sub(" ", text)
 
 
 def _keep(path: Path, content: bytes) -> None:

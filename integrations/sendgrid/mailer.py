@@ -34,11 +34,11 @@ from domain.messages import (
     ProviderUnavailable,
     RateLimited,
     Receipt,
+    one_line,
 )
 
 _API_KEY = re.compile(r"[!-~]+")
 _ADDRESS = re.compile(r"[^\s\x00-\x1f<>,;@]+@[^\s\x00-\x1f<>,;@]+")
-_LINE_BREAKS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 ACCEPTED = 202
 SETTINGS_PATIENCE = timedelta(minutes=5)
 """Until a message is tried again that was refused for a setting of ours: somebody has to mend it first."""
@@ -171,13 +171,13 @@ def _until_reset(response: httpx.Response) -> timedelta | None:
 
 def _body(message: EmailMessage) -> bytes:
     sender, recipient = From(), To()
-    sender.email, sender.name = message.sender.email, _one_line(message.sender.name)
+    sender.email, sender.name = message.sender.email, one_line(message.sender.name)
     # Set and not given to To(), which takes an address without a name apart and loses one that it cannot read.
-    recipient.email, recipient.name = message.to_email, _one_line(message.to_name) or None
+    recipient.email, recipient.name = message.to_email, one_line(message.to_name) or None
     if not _ADDRESS.fullmatch(message.to_email):
         raise MessageRejected("SendGrid: the contact's address is not one")
 
-    mail = Mail(from_email=sender, to_emails=recipient, subject=Subject(_one_line(message.subject)))
+    mail = Mail(from_email=sender, to_emails=recipient, subject=Subject(one_line(message.subject)))
     try:
         mail.add_content(Content(MimeType.text, message.text))
         mail.add_content(Content(MimeType.html, message.html))
@@ -188,12 +188,7 @@ def _body(message: EmailMessage) -> bytes:
     for category in (f"{message.flow}/{message.step}", message.flow):
         mail.add_category(Category(category))
     if message.unsubscribe_url is not None:
-        mail.add_header(Header("List-Unsubscribe", f"<{_one_line(message.unsubscribe_url)}>"))
+        mail.add_header(Header("List-Unsubscribe", f"<{one_line(message.unsubscribe_url)}>"))
         mail.add_header(Header("List-Unsubscribe-Post", "List-Unsubscribe=One-Click"))
     mail.tracking_settings = TrackingSettings(subscription_tracking=SubscriptionTracking(enable=False))
     return json.dumps(mail.get()).encode()
-
-
-def _one_line(text: str) -> str:
-    """Header text without the characters that could begin another header."""
-    return _LINE_BREAKS.sub(" ", text)

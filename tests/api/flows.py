@@ -13,7 +13,12 @@ class PlainSettings(FlowSettings):
     """None."""
 
 
-class Once(Flow[PlainSettings]):
+class Told(Flow[PlainSettings]):
+    async def journey(self) -> None:
+        """Nothing happens: no worker runs these."""
+
+
+class Once(Told):
     about = FlowType(
         title="Once in a lifetime",
         goal=Goal(event="bought", target=0.1, within=timedelta(days=1)),
@@ -22,7 +27,7 @@ class Once(Flow[PlainSettings]):
     )
 
 
-class Yearly(Flow[PlainSettings]):
+class Yearly(Told):
     about = FlowType(
         title="Once a year",
         goal=Goal(event="renewed", target=0.1, within=timedelta(days=1)),
