@@ -6,7 +6,7 @@ import pytest
 
 from domain.durations import in_words
 from domain.events import concerns
-from domain.flows import FlowType, Goal, enrollment_workflow_id, parse_enrollment_workflow_id
+from domain.flows import FlowSettings, FlowType, Goal, Happening, enrollment_workflow_id, parse_enrollment_workflow_id
 
 FLOW = FlowType(
     title="Trial",
@@ -54,3 +54,24 @@ def test_a_flow_is_told_of_its_goal_what_it_listens_for_and_who_leaves(event: st
 )
 def test_durations_are_said_as_people_say_them(duration: timedelta, words: str) -> None:
     assert in_words(duration) == words
+
+
+class TrialSettings(FlowSettings):
+    pause: timedelta = timedelta(days=1)
+
+
+def test_an_override_of_a_setting_that_the_flow_no_longer_has_is_passed_over() -> None:
+    assert TrialSettings.of({"pause": "P2D", "removed": "ada@example.com"}).pause == timedelta(days=2)
+
+
+def test_a_faulty_override_is_not_quoted() -> None:
+    with pytest.raises(ValueError, match="pause") as refusal:
+        TrialSettings.of({"pause": "ada@example.com"})
+    assert "ada" not in str(refusal.value)
+
+
+def test_a_workflow_is_told_of_an_event_without_the_senders_id() -> None:
+    told = Happening.of("activated:ada@example.com", "activated")
+    assert "ada" not in told.id
+    assert told == Happening.of("activated:ada@example.com", "activated")
+    assert told.id != Happening.of("activated:bo@example.com", "activated").id

@@ -11,6 +11,7 @@ from tests.flows.journey import JourneyStarter
 from tests.flows.specimens.drip import Drip
 from tests.flows.specimens.faulty import Faulty
 from tests.flows.specimens.nurturing import Nurturing
+from tests.flows.specimens.replies import Replies
 from tests.waiting import until
 
 
@@ -50,6 +51,14 @@ async def test_each_arrival_of_an_event_answers_one_wait(journey: JourneyStarter
         await j.happens("clicked")
         outcome = await j.outcome()
         assert (outcome.exit, outcome.step) == (Exit.COMPLETED, "interested")
+
+
+@pytest.mark.parametrize(("replies", "step"), [(1, "silent"), (2, "replied-twice")])
+async def test_one_arrival_does_not_answer_the_next_wait_too(journey: JourneyStarter, replies: int, step: str) -> None:
+    async with journey(Replies) as j:
+        for _ in range(replies):
+            await j.happens("replied")
+        assert (await j.outcome()).step == step
 
 
 async def test_an_event_that_is_delivered_twice_happened_once(journey: JourneyStarter) -> None:

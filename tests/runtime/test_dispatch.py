@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from datetime import timedelta
 
@@ -301,3 +302,66 @@ async def test_a_run_that_was_reset_lives_on(
     await until(listed)
     assert await sweep(dispatcher) == {}
     assert (await stored(database, row)).status == "active"
+
+
+async def test_more_rows_of_unknown_flows_than_a_batch_holds_starve_no_other(
+    temporal: WorkflowEnvironment,
+    database: Database,
+    dispatcher: Dispatcher,
+    ada: ContactRow,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("runtime.dispatch.BATCH", 2)
+    async with database.write() as session:
+        for name in ("gone-1", "gone-2", "gone-3"):
+            await enroll(session, flow=name, contact_id=ada.id, settings={}, reenroll_after=AT_ONCE)
+    await enrolled(database, ada)
+    assert await sweep(dispatcher) == {"enrollments_started": 1}
+
+
+async def test_rows_that_cannot_be_finished_are_passed_by_batch_after_batch(
+    temporal: WorkflowEnvironment, database: Database, ada: ContactRow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("runtime.dispatch.BATCH", 2)
+    refused = [f"{number}{'x' * 1100}" for number in range(3)]
+    async with database.write() as session:
+        for name in refused:
+            await enroll(session, flow=name, contact_id=ada.id, settings={}, reenroll_after=AT_ONCE)
+    row = await enrolled(database, ada)
+    dispatcher = Dispatcher(database, temporal.client, {**FLOWS, **dict.fromkeys(refused, Onboarding.about)})
+    assert await sweep(dispatcher) == {"enrollments_started": 1}
+    assert (await stored(database, row)).started_at is not None
+
+
+async def test_an_event_that_finds_no_run_ends_the_enrollment_that_lost_it(
+    temporal: WorkflowEnvironment, database: Database, dispatcher: Dispatcher, ada: ContactRow
+) -> None:
+    row = await enrolled(database, ada)
+    await dispatcher.start(row)
+    await temporal.client.get_workflow_handle(enrollment_workflow_id("onboarding", ada.id)).terminate()
+    assert await dispatcher.deliver(await happened(database, ada, "activated"))
+    ended = await stored(database, row)
+    assert (ended.status, ended.exit_reason) == ("ended", "its run was gone from Temporal")
+
+
+async def test_a_start_that_comes_too_late_leaves_no_run_behind(
+    temporal: WorkflowEnvironment, database: Database, dispatcher: Dispatcher, ada: ContactRow
+) -> None:
+    row = await enrolled(database, ada)
+    async with database.write() as session:
+        # Takes the writer's lock: the start reads the row as active and then waits to note that it was started.
+        await request_cancel(session, row.id)
+        await session.flush()
+        starting = asyncio.create_task(dispatcher.start(row))
+        handle = temporal.client.get_workflow_handle(enrollment_workflow_id("onboarding", ada.id))
+
+        async def runs() -> bool:
+            try:
+                return (await handle.describe()).status is WorkflowExecutionStatus.RUNNING
+            except RPCError:
+                return False
+
+        await until(runs)
+        await record_outcome(session, row.id, Outcome(exit=Exit.UNSUBSCRIBED, step=None))
+    assert await starting
+    assert (await handle.describe()).status is WorkflowExecutionStatus.TERMINATED
