@@ -13,7 +13,9 @@ COPY api api
 COPY cli cli
 COPY domain domain
 COPY emails emails
+COPY inspection inspection
 COPY integrations integrations
+COPY rehearsal rehearsal
 COPY runtime runtime
 COPY store store
 COPY worker worker

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
+from cli import flow_commands
 from cli.ports import LOOPBACK
 from cli.runner import run, until_signalled
 from cli.terminal import say, show
@@ -23,6 +24,7 @@ app = typer.Typer(
     # A traceback never shows the values of variables: settings and contacts are among them.
     pretty_exceptions_enable=False,
 )
+app.add_typer(flow_commands.app, name="flows")
 
 
 def main() -> None:
@@ -93,14 +95,6 @@ def migrate() -> None:
     from store.database import migrate as migrate_database
 
     say(f"the database is at migration {migrate_database(load_settings().resolved_database_url())}")
-
-
-@app.command()
-def flows() -> None:
-    """List the flows, and what can be set in each."""
-    from cli.flows import flows_table
-
-    show(flows_table())
 
 
 @app.command()

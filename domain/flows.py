@@ -25,6 +25,15 @@ class Goal(BaseModel):
     within: timedelta
 
 
+class OnEdit(StrEnum):
+    """What becomes of contacts who are in a flow when its code changes."""
+
+    FOLLOW = "follow"
+    """They move on to the new code, at their present step."""
+    PIN = "pin"
+    """They finish on the code that they started with."""
+
+
 class FlowType(BaseModel):
     """What people need to know of a flow without reading its code."""
 
@@ -33,6 +42,8 @@ class FlowType(BaseModel):
     title: str
     goal: Goal
     owner: str = Field(description="the team that answers for it")
+    on_edit: OnEdit
+    renamed: dict[str, str] = Field(default_factory=dict, description="new names of steps by their old ones")
     listens: frozenset[str] = Field(default=frozenset(), description="events its journey waits for, besides the goal")
     reenroll_after: timedelta | None = Field(
         default=timedelta(0), description="since the last enrollment ended; null: a contact enters once only"

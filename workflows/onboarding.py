@@ -7,7 +7,7 @@ from datetime import timedelta
 from pydantic import Field
 from temporalio import workflow
 
-from domain.flows import Enrollment, FlowSettings, FlowType, Goal, Outcome
+from domain.flows import Enrollment, FlowSettings, FlowType, Goal, OnEdit, Outcome
 from domain.limits import Duration
 from workflows.flow import Flow
 
@@ -27,6 +27,7 @@ class Onboarding(Flow[OnboardingSettings]):
         title="Onboarding: from welcome to first success",
         goal=Goal(event="activated", target=0.4, within=timedelta(days=14)),
         owner="customer success",
+        on_edit=OnEdit.FOLLOW,
     )
 
     @workflow.run

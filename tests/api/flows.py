@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from domain.flows import FlowSettings, FlowType, Goal
+from domain.flows import FlowSettings, FlowType, Goal, OnEdit
 from workflows.discovery import FlowClass
 from workflows.flow import Flow
 
@@ -23,6 +23,7 @@ class Once(Told):
         title="Once in a lifetime",
         goal=Goal(event="bought", target=0.1, within=timedelta(days=1)),
         owner="sales",
+        on_edit=OnEdit.FOLLOW,
         reenroll_after=None,
     )
 
@@ -32,6 +33,7 @@ class Yearly(Told):
         title="Once a year",
         goal=Goal(event="renewed", target=0.1, within=timedelta(days=1)),
         owner="sales",
+        on_edit=OnEdit.FOLLOW,
         listens=frozenset({"visited"}),
         reenroll_after=timedelta(days=365),
     )

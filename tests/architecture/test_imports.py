@@ -12,7 +12,33 @@ import pytest
 from tests.conftest import SCRIPTS
 
 ROOT = Path(__file__).parents[2]
-PACKAGES = ("activities", "api", "cli", "domain", "emails", "integrations", "runtime", "store", "worker", "workflows")
+PACKAGES = (
+    "activities",
+    "api",
+    "cli",
+    "domain",
+    "emails",
+    "inspection",
+    "integrations",
+    "rehearsal",
+    "runtime",
+    "store",
+    "worker",
+    "workflows",
+)
+    "activities",
+    "api",
+    "cli",
+    "domain",
+    "emails",
+    "inspection",
+    "integrations",
+    "rehearsal",
+    "runtime",
+    "store",
+    "worker",
+    "workflows",
+)
 
 
 def lint_imports(folder: Path) -> subprocess.CompletedProcess[str]:

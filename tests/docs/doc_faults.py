@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from tests.deployment.cauce_command import COMMANDS, fault_of
+from tests.deployment.cauce_command import COMMANDS, SUBCOMMANDS, fault_of
 from tests.deployment.variables import SETTINGS, known_to_temporal
 from tests.docs.documents import Document, Mention, documents
 
@@ -140,9 +140,9 @@ def undocumented(project: Project) -> Iterator[str]:
         elif rows[variable] != default:
             yield f"docs/operating.md: {variable} has the default {rows[variable]}: it is {default}"
     told = [words for _, words in operating.commands]
-    for command in COMMANDS:
-        if not any(words[:2] == ["cauce", command] for words in told):
-            yield f"docs/operating.md: `cauce {command}` is missing: say what it does"
+    for command in [(command,) for command in COMMANDS] + list(SUBCOMMANDS):
+        if not any(words[: 1 + len(command)] == ["cauce", *command] for words in told):
+            yield f"docs/operating.md: `cauce {' '.join(command)}` is missing: say what it does"
     told += [words for _, words in readme.commands] if readme else []
     for target in project.make_targets:
         if ["make", target] not in [words[:2] for words in told]:
@@ -171,7 +171,8 @@ def _make_faults(project: Project, document: Document, mention: Mention, words: 
 def _command_fault(words: list[str], invented: set[str]) -> str | None:
     """A command that is only named, or given with a place left open, is checked by its name."""
     open_place = any(re.search(r"[<…{]|^\.\.\.$", word) for word in words)
-    if words and (len(words) == 1 or open_place or invented & set(words)) and words[0] in COMMANDS:
+    named = len(words) == 1 or tuple(words) in SUBCOMMANDS
+    if words and (named or open_place or invented & set(words)) and words[0] in COMMANDS:
         return None
     return fault_of(words)
 

@@ -6,12 +6,21 @@ import pytest
 
 from domain.durations import in_words
 from domain.events import concerns
-from domain.flows import FlowSettings, FlowType, Goal, Happening, enrollment_workflow_id, parse_enrollment_workflow_id
+from domain.flows import (
+    FlowSettings,
+    FlowType,
+    Goal,
+    Happening,
+    OnEdit,
+    enrollment_workflow_id,
+    parse_enrollment_workflow_id,
+)
 
 FLOW = FlowType(
     title="Trial",
     goal=Goal(event="bought", target=0.1, within=timedelta(days=30)),
     owner="sales",
+    on_edit=OnEdit.FOLLOW,
     listens=frozenset({"clicked"}),
 )
 

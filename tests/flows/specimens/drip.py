@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from temporalio import workflow
 
-from domain.flows import Enrollment, FlowSettings, FlowType, Goal, Outcome
+from domain.flows import Enrollment, FlowSettings, FlowType, Goal, OnEdit, Outcome
 from domain.limits import Duration
 from workflows.flow import Flow
 
@@ -21,6 +21,7 @@ class Drip(Flow[DripSettings]):
         title="One email, a day later",
         goal=Goal(event="bought", target=0.1, within=timedelta(days=30)),
         owner="marketing",
+        on_edit=OnEdit.FOLLOW,
     )
 
     @workflow.run

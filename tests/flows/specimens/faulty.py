@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from temporalio import workflow
 
-from domain.flows import Enrollment, FlowSettings, FlowType, Goal, Outcome
+from domain.flows import Enrollment, FlowSettings, FlowType, Goal, OnEdit, Outcome
 from workflows.flow import Flow
 
 
@@ -16,7 +16,12 @@ class FaultySettings(FlowSettings):
 
 @workflow.defn(name="faulty")
 class Faulty(Flow[FaultySettings]):
-    about = FlowType(title="Faulty", goal=Goal(event="bought", target=0.1, within=timedelta(days=30)), owner="nobody")
+    about = FlowType(
+        title="Faulty",
+        goal=Goal(event="bought", target=0.1, within=timedelta(days=30)),
+        owner="nobody",
+        on_edit=OnEdit.FOLLOW,
+    )
 
     @workflow.run
     async def run(self, enrollment: Enrollment) -> Outcome:

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from temporalio import workflow
 
-from domain.flows import Enrollment, FlowSettings, FlowType, Goal, Outcome
+from domain.flows import Enrollment, FlowSettings, FlowType, Goal, OnEdit, Outcome
 from workflows.flow import Flow
 
 
@@ -20,6 +20,7 @@ class Marathon(Flow[MarathonSettings]):
         title="Lap after lap",
         goal=Goal(event="bought", target=0.1, within=timedelta(days=30)),
         owner="marketing",
+        on_edit=OnEdit.FOLLOW,
         listens=frozenset({"clicked"}),
     )
 

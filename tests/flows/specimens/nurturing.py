@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from temporalio import workflow
 
-from domain.flows import Enrollment, FlowSettings, FlowType, Goal, Outcome
+from domain.flows import Enrollment, FlowSettings, FlowType, Goal, OnEdit, Outcome
 from domain.limits import Duration
 from workflows.flow import Flow
 
@@ -21,6 +21,7 @@ class Nurturing(Flow[NurturingSettings]):
         title="Nurture a lead until they ask for a demo",
         goal=Goal(event="demo_requested", target=0.12, within=timedelta(days=60)),
         owner="marketing",
+        on_edit=OnEdit.FOLLOW,
         listens=frozenset({"clicked"}),
     )
 
