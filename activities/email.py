@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import operator
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
 from datetime import timedelta
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel.ext.asyncio.session import AsyncSession
 from temporalio import activity
@@ -48,6 +49,9 @@ class SendEmail(BaseModel):
     enrollment_id: str
     step: str
     message: str
+    formerly: list[str] = Field(
+        default_factory=list, exclude_if=operator.not_, description="names that the step had before, in the ledger too"
+    )
 
 
 class EmailActivities:
@@ -127,7 +131,7 @@ class EmailActivities:
     async def _reserve(self, session: AsyncSession, order: SendEmail) -> tuple[MessageRow, EmailMessage | None]:
         """Decide on the message in one transaction; answer its row, and the email if it is to be handed over now."""
         enrollment = await session.get_one(EnrollmentRow, order.enrollment_id)
-        row = await ledger.message_of_step(session, order.enrollment_id, order.step) or MessageRow(
+        row = await ledger.message_of_step(session, order.enrollment_id, order.step, *order.formerly) or MessageRow(
             id=new_id(),
             enrollment_id=enrollment.id,
             contact_id=enrollment.contact_id,

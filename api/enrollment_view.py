@@ -38,6 +38,7 @@ class EnrollmentView(BaseModel):
                 "status": "active",
                 "step": "activated",
                 "next_wake_at": "2026-11-26T09:30:00Z",
+                "skipped_steps": [],
                 "outcome": None,
                 "workflow_id": "onboarding:0193f0c2-7c3a-7d3e-9a51-0c5f2f6b8d11",
                 "temporal_url": "http://127.0.0.1:8233/namespaces/default/workflows/"
@@ -54,6 +55,7 @@ class EnrollmentView(BaseModel):
     status: EnrollmentStatus
     step: str | None = Field(description="where the contact is; null: nobody can say now")
     next_wake_at: datetime | None = Field(description="until when the step waits at the latest")
+    skipped_steps: list[str] = Field(description="inserted by edits of the flow where the contact had passed")
     outcome: OutcomeView | None = Field(description="how it ended; null while it is active")
     workflow_id: str = Field(description="in Temporal")
     temporal_url: str = Field(description="in the Temporal Web UI")
@@ -96,7 +98,7 @@ def _as_it_is(services: Services, row: EnrollmentRow, progress: Progress) -> Enr
     if row.status == "active":
         return _view(services, row, "active", progress, None)
     outcome = OutcomeView(exit=Exit(str(row.exit)), step=row.last_step, reason=row.exit_reason, ended_at=row.ended_at)
-    return _view(services, row, "ended", Progress(step=row.last_step), outcome)
+    return _view(services, row, "ended", Progress(step=row.last_step, skipped=row.skipped_steps), outcome)
 
 
 def _view(
@@ -111,6 +113,7 @@ def _view(
         status=status,
         step=progress.step,
         next_wake_at=progress.next_wake_at,
+        skipped_steps=progress.skipped,
         outcome=outcome,
         workflow_id=workflow_id,
         temporal_url=f"{ui}/namespaces/{services.client.namespace}/workflows/{workflow_id}",

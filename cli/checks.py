@@ -22,8 +22,9 @@ from temporalio.service import RPCError, RPCStatusCode
 from cli.api_client import ApiClient, ApiRefused, ApiUnreachable
 from cli.machine import temporal_server
 from cli.pollers import pollers
-from domain.flows import EMAIL_TASK_QUEUE, WORKFLOW_TASK_QUEUE
+from domain.flows import EMAIL_TASK_QUEUE, flow_task_queue
 from emails.templates import Templates
+from runtime.deployments import POLLED_WITHIN
 from runtime.providers import make_mailer
 from runtime.settings import Settings
 from runtime.temporal import CONTACT_ID, connect, temporal_address
@@ -31,8 +32,6 @@ from store.database import Database, latest_revision
 from workflows.discovery import discover_flows
 
 OLDEST_PYTHON = (3, 11)
-POLLED_WITHIN = timedelta(seconds=75)
-"""A poll that gets no work ends after a minute and the next one begins: who is silent for longer is gone."""
 _RPC_TIMEOUT = timedelta(seconds=3)
 
 
@@ -76,8 +75,11 @@ def temporal_checks() -> list[Check]:
     return [
         Check("Temporal", temporal.reachable, "start one by `cauce up`, or set TEMPORAL_ADDRESS or TEMPORAL_PROFILE"),
         Check("search attribute", temporal.search_attribute, attribute),
-        Check("workflow workers", lambda: temporal.workers(WORKFLOW_TASK_QUEUE), "start one by `cauce worker`"),
-        Check("email workers", lambda: temporal.workers(EMAIL_TASK_QUEUE), "start one by `cauce worker`"),
+        *(
+            Check(f"workers of {flow}", partial(temporal.workers, flow_task_queue(flow)), "start one by `cauce worker`")
+            for flow in discover_flows()
+        ),
+        Check("email workers", partial(temporal.workers, EMAIL_TASK_QUEUE), "start one by `cauce worker`"),
     ]
 
 

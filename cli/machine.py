@@ -18,6 +18,7 @@ from cli.readiness import Readiness
 from cli.supervisor import Program
 from runtime.settings import Settings
 from runtime.temporal import CONTACT_ID, DEFAULT_ADDRESS
+from workflows.discovery import discover_flows
 
 NAMESPACE = "default"
 
@@ -51,7 +52,7 @@ class Machine:
         self.worker_metrics = settings.worker_metrics or f"{LOOPBACK}:{unused_port()}"
         self._server = server
         self._ports = ports
-        self._readiness = Readiness(self.temporal_address, NAMESPACE, self.api_url)
+        self._readiness = Readiness(self.temporal_address, NAMESPACE, self.api_url, discover_flows())
         # Whatever Temporal the user works with elsewhere, `up` works with its own.
         inherited = {name: value for name, value in environment.items() if not name.startswith("TEMPORAL_")}
         self._environment = {

@@ -9,18 +9,13 @@ from temporalio.api.taskqueue.v1 import TaskQueue
 from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
 from temporalio.client import Client
 
-from domain.flows import EMAIL_TASK_QUEUE, WORKFLOW_TASK_QUEUE
+from domain.flows import EMAIL_TASK_QUEUE
 
-TASK_QUEUES = {
-    WORKFLOW_TASK_QUEUE: TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW,
-    EMAIL_TASK_QUEUE: TaskQueueType.TASK_QUEUE_TYPE_ACTIVITY,
-}
-"""Every queue that a worker of ours polls, with the type of task that tells that it does."""
 _RPC_TIMEOUT = timedelta(seconds=2)
 
 
 async def pollers(client: Client, task_queue: str) -> dict[str, timedelta]:
-    """Identities of the workers that polled a queue of `TASK_QUEUES`, and how long ago the last poll began.
+    """Identities of the workers that polled a queue of ours, and how long ago the last poll began.
 
     The server remembers for five minutes, the dead too. Who is alive begins a poll every minute or so.
     Raises: RPCError.
@@ -29,7 +24,11 @@ async def pollers(client: Client, task_queue: str) -> dict[str, timedelta]:
         DescribeTaskQueueRequest(
             namespace=client.namespace,
             task_queue=TaskQueue(name=task_queue),
-            task_queue_type=TASK_QUEUES[task_queue],
+            task_queue_type=(
+                TaskQueueType.TASK_QUEUE_TYPE_ACTIVITY
+                if task_queue == EMAIL_TASK_QUEUE
+                else TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW
+            ),
         ),
         timeout=_RPC_TIMEOUT,
     )

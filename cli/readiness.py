@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import timedelta
 
 import httpx
 from temporalio.client import Client
 from temporalio.service import RPCError
 
-from cli.pollers import TASK_QUEUES, pollers
+from cli.pollers import pollers
+from domain.flows import EMAIL_TASK_QUEUE, flow_task_queue
 from runtime.temporal import worker_identity
 
 _PATIENCE = timedelta(seconds=2)
@@ -17,7 +19,8 @@ _PATIENCE = timedelta(seconds=2)
 class Readiness:
     """Answers for one Temporal server, the workers on it and one API. Each question takes a pid."""
 
-    def __init__(self, temporal_address: str, namespace: str, api_url: str) -> None:
+    def __init__(self, temporal_address: str, namespace: str, api_url: str, flows: Collection[str]) -> None:
+        self._flows = flows
         self._temporal_address = temporal_address
         self._namespace = namespace
         self._api_url = api_url
@@ -32,10 +35,17 @@ class Readiness:
             return False
 
     async def worker(self, pid: int) -> bool:
-        """The server lists this very process on both task queues."""
+        """The server lists this very process on every task queue."""
+        return await self._polls(pid, EMAIL_TASK_QUEUE, *map(flow_task_queue, self._flows))
+
+    async def conductor(self, flow: str, pid: int) -> bool:
+        """The server lists this very process on the task queue of a flow."""
+        return await self._polls(pid, flow_task_queue(flow))
+
+    async def _polls(self, pid: int, *task_queues: str) -> bool:
         try:
             client = await self._connected()
-            return all([worker_identity(pid) in await pollers(client, task_queue) for task_queue in TASK_QUEUES])
+            return all([worker_identity(pid) in await pollers(client, task_queue) for task_queue in task_queues])
         except (RPCError, RuntimeError):
             return False
 

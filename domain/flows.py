@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import NamedTuple, Self
-from uuid import UUID, uuid5
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
-_EVENTS = UUID("4d5f1c1e-7a0b-5c8e-9a53-0c5f2f6b8d11")
-WORKFLOW_TASK_QUEUE = "cauce"
+from domain.memory import Memory
+
 EMAIL_TASK_QUEUE = "cauce-email"
 
 
@@ -79,28 +79,10 @@ class Outcome(BaseModel):
     exit: Exit
     step: str | None
     reason: str | None = None
-
-
-class Happening(BaseModel):
-    """An event as a workflow learns of it. The sender's id may name a person, so a digest of it stands here."""
-
-    id: str
-    name: str
-
-    @classmethod
-    def of(cls, event_id: str, name: str) -> Happening:
-        return cls(id=str(uuid5(_EVENTS, event_id)), name=name)
-
-
-class Memory(BaseModel):
-    """What an enrollment takes along when its run continues as new."""
-
-    entered_at: datetime
-    finished: dict[str, JsonValue] = Field(default_factory=dict, description="result by step, in order of finishing")
-    waiting: dict[str, datetime] = Field(default_factory=dict, description="since when, by step")
-    unheard: list[Happening] = Field(default_factory=list, description="arrived, and no wait has taken it yet")
-    seen: list[str] = Field(
-        default_factory=list, description="ids of events that arrived: a second delivery is ignored"
+    skipped: list[str] = Field(
+        default_factory=list,
+        exclude_if=operator.not_,
+        description="steps that edits inserted where the contact had passed",
     )
 
 
@@ -118,6 +100,16 @@ class Progress(BaseModel):
 
     step: str | None = None
     next_wake_at: datetime | None = None
+    skipped: list[str] = Field(
+        default_factory=list,
+        exclude_if=operator.not_,
+        description="steps that edits inserted where the contact had passed",
+    )
+
+
+def flow_task_queue(flow: str) -> str:
+    """The task queue of a flow's workflows, and the name of its worker deployment: each flow is deployed by itself."""
+    return f"cauce-flow-{flow}"
 
 
 class WorkflowId(NamedTuple):

@@ -27,15 +27,15 @@ from temporalio.service import RPCError, RPCStatusCode
 from domain.durations import in_words
 from domain.events import concerns
 from domain.flows import (
-    WORKFLOW_TASK_QUEUE,
     Enrollment,
     Exit,
     FlowType,
-    Happening,
     Outcome,
     Progress,
     enrollment_workflow_id,
+    flow_task_queue,
 )
+from domain.memory import Happening, Memory
 from runtime.temporal import CONTACT_ID, RPC_TIMEOUT
 from store import enrollments, events, ledger
 from store.database import Database
@@ -89,35 +89,75 @@ class Dispatcher:
         async with self._database.read() as session:
             if not await enrollments.is_active(session, enrollment.id):
                 return True
-        handle = self._handle(enrollment)
         with _reaching_temporal():
             try:
-                await self._client.start_workflow(
-                    enrollment.flow,
-                    Enrollment(id=enrollment.id, contact_id=enrollment.contact_id, settings=enrollment.settings),
-                    id=handle.id,
-                    task_queue=WORKFLOW_TASK_QUEUE,
-                    id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
-                    id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
-                    memo={"enrollment_id": enrollment.id},
-                    search_attributes=TypedSearchAttributes([SearchAttributePair(CONTACT_ID, enrollment.contact_id)]),
-                    static_summary=flow.title,
-                    static_details=(
-                        f"- goal: **{flow.goal.event}** within {in_words(flow.goal.within)}\n- owner: {flow.owner}"
-                    ),
-                    rpc_timeout=RPC_TIMEOUT,
-                )
+                await self._run(enrollment, flow)
             except WorkflowAlreadyStartedError:
                 if not await self._is_running(enrollment):
                     return False
+        await self._mark_started(enrollment)
+        return True
+
+    async def replace(self, enrollment: EnrollmentRow, memory: Memory) -> None:
+        """Let a new run, on the version that is current now, take the place of the enrollment's open run.
+
+        For a run that no worker can go on with. The enrollment's replacement must have been noted before its memory was
+        read; `catch_up` is to follow. Raises: TemporalUnavailable.
+        """
+        with _reaching_temporal():
+            await self._run(enrollment, self._flows[enrollment.flow], memory)
+        await self._mark_started(enrollment)
+
+    async def catch_up(self, enrollment: EnrollmentRow) -> bool:
+        """Tell a run what the one that it replaced may have been told too late to remember; answer whether all is told.
+
+        Raises: TemporalUnavailable.
+        """
+        since = enrollment.replacing_since
+        if since is None:
+            return True
+        async with self._database.read() as session:
+            told = await events.told_since(session, enrollment.contact_id, since - CLOCK_SKEW)
+        try:
+            for event in told:
+                if self._is_for(enrollment, event):
+                    await self._signal(enrollment, event)
+            if enrollment.cancel_requested_at is not None:
+                await self.cancel(enrollment)
+        except _RunGone:
+            await self._end_without_run(enrollment)
+        async with self._database.write() as session:
+            await enrollments.end_replacing(session, enrollment.id, since)
+        return True
+
+    async def _run(self, enrollment: EnrollmentRow, flow: FlowType, memory: Memory | None = None) -> None:
+        """With a memory, an open run of the contact in this flow is ended for it."""
+        await self._client.start_workflow(
+            enrollment.flow,
+            Enrollment(id=enrollment.id, contact_id=enrollment.contact_id, settings=enrollment.settings, memory=memory),
+            id=self._handle(enrollment).id,
+            task_queue=flow_task_queue(enrollment.flow),
+            id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
+            id_conflict_policy=(
+                WorkflowIDConflictPolicy.FAIL if memory is None else WorkflowIDConflictPolicy.TERMINATE_EXISTING
+            ),
+            memo={"enrollment_id": enrollment.id},
+            search_attributes=TypedSearchAttributes([SearchAttributePair(CONTACT_ID, enrollment.contact_id)]),
+            static_summary=flow.title,
+            static_details=(
+                f"- goal: **{flow.goal.event}** within {in_words(flow.goal.within)}\n- owner: {flow.owner}"
+            ),
+            rpc_timeout=RPC_TIMEOUT,
+        )
+
+    async def _mark_started(self, enrollment: EnrollmentRow) -> None:
         async with self._database.write() as session:
             active = await enrollments.mark_started(session, enrollment.id)
         if not active:
             # It ended while it was being started a second time: that second run is nobody's.
             with suppress(_RunGone), _reaching_temporal():
                 if await self._is_running(enrollment):
-                    await handle.terminate("the enrollment had ended", rpc_timeout=RPC_TIMEOUT)
-        return True
+                    await self._handle(enrollment).terminate("the enrollment had ended", rpc_timeout=RPC_TIMEOUT)
 
     async def deliver(self, event: EventRow) -> bool:
         """Signal an event to each enrollment that it concerns and that it found active; answer whether all know.
@@ -128,17 +168,13 @@ class Dispatcher:
             active = await enrollments.active_enrollments(session, event.contact_id)
         all_know = True
         for enrollment in active:
-            flow = self._flows.get(enrollment.flow)
-            too_young = enrollment.created_at > event.received_at + CLOCK_SKEW
-            if flow is None or too_young or not concerns(flow, event.name):
+            if not self._is_for(enrollment, event):
                 continue
             if enrollment.started_at is None and not await self.start(enrollment):
                 all_know = False
                 continue
             try:
-                with _reaching_temporal():
-                    happening = Happening.of(event.id, event.name)
-                    await self._handle(enrollment).signal("event", happening, rpc_timeout=RPC_TIMEOUT)
+                await self._signal(enrollment, event)
             except _RunGone:
                 await self._end_without_run(enrollment)
         if all_know:
@@ -194,6 +230,9 @@ class Dispatcher:
             "enrollments_cancelled": await self._finish_each(
                 lambda session, offset: enrollments.cancels_not_told(session, flows, before, BATCH, offset), self.cancel
             ),
+            "enrollments_caught_up": await self._finish_each(
+                lambda session, offset: enrollments.half_replaced(session, flows, before, BATCH, offset), self.catch_up
+            ),
             "events_delivered": await self._finish_each(
                 lambda session, offset: events.undelivered(session, before, BATCH, offset), self.deliver
             ),
@@ -222,7 +261,9 @@ class Dispatcher:
 
     async def _record_abnormal_ends(self, closed_since: datetime) -> int:
         statuses = "ExecutionStatus IN ('Terminated', 'TimedOut')"
-        query = f"{statuses} AND TaskQueue = '{WORKFLOW_TASK_QUEUE}' AND CloseTime > '{closed_since.isoformat()}'"
+        query = (
+            f"{statuses} AND TaskQueue STARTS_WITH '{flow_task_queue('')}' AND CloseTime > '{closed_since.isoformat()}'"
+        )
         recorded = 0
         with _reaching_temporal():
             async for run in self._client.list_workflows(query, rpc_timeout=RPC_TIMEOUT):
@@ -236,6 +277,16 @@ class Dispatcher:
                 async with self._database.write() as session:
                     recorded += await enrollments.record_outcome(session, enrollment_id, outcome)
         return recorded
+
+    def _is_for(self, enrollment: EnrollmentRow, event: EventRow) -> bool:
+        flow = self._flows.get(enrollment.flow)
+        too_young = enrollment.created_at > event.received_at + CLOCK_SKEW
+        return flow is not None and not too_young and concerns(flow, event.name)
+
+    async def _signal(self, enrollment: EnrollmentRow, event: EventRow) -> None:
+        with _reaching_temporal():
+            happening = Happening.of(event.id, event.name)
+            await self._handle(enrollment).signal("event", happening, rpc_timeout=RPC_TIMEOUT)
 
     def _handle(self, enrollment: EnrollmentRow) -> WorkflowHandle[Any, Any]:
         return self._client.get_workflow_handle(enrollment_workflow_id(enrollment.flow, enrollment.contact_id))

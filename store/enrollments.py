@@ -160,6 +160,7 @@ async def record_outcome(session: AsyncSession, enrollment_id: str, outcome: Out
             "exit": outcome.exit,
             "exit_reason": outcome.reason,
             "last_step": outcome.step,
+            "skipped_steps": outcome.skipped,
         }
     )
     session.add(row)
@@ -191,5 +192,37 @@ async def cancels_not_told(
         select(EnrollmentRow)
         .where(EnrollmentRow.status == "active", col(EnrollmentRow.flow).in_(flows))
         .where(col(EnrollmentRow.cancel_requested_at) < asked_before, col(EnrollmentRow.cancel_told_at).is_(None))
+    )
+    return list(await session.exec(query.order_by(col(EnrollmentRow.id)).limit(limit).offset(offset)))
+
+
+async def begin_replacing(session: AsyncSession, enrollment_id: str) -> EnrollmentRow | None:
+    """Note that the enrollment's run is about to be replaced by another; None if it has ended.
+
+    Until `end_replacing` the sweep tells its run again whatever it may have missed.
+    """
+    row = await session.get(EnrollmentRow, enrollment_id, with_for_update=True)
+    if row is None or row.status == "ended":
+        return None
+    row.replacing_since = row.replacing_since or now()
+    session.add(row)
+    return row
+
+
+async def end_replacing(session: AsyncSession, enrollment_id: str, since: datetime) -> None:
+    """Its run knows everything that was told since. A replacement that was begun meanwhile stays noted."""
+    await session.exec(
+        update(EnrollmentRow)
+        .where(col(EnrollmentRow.id) == enrollment_id, col(EnrollmentRow.replacing_since) == since)
+        .values(replacing_since=None)
+    )
+
+
+async def half_replaced(
+    session: AsyncSession, flows: Sequence[str], begun_before: datetime, limit: int, offset: int = 0
+) -> list[EnrollmentRow]:
+    """Enrollments in these flows whose replacement was begun and not brought to its end, oldest first."""
+    query = select(EnrollmentRow).where(
+        col(EnrollmentRow.replacing_since) < begun_before, col(EnrollmentRow.flow).in_(flows)
     )
     return list(await session.exec(query.order_by(col(EnrollmentRow.id)).limit(limit).offset(offset)))

@@ -38,5 +38,12 @@ async def undelivered(session: AsyncSession, received_before: datetime, limit: i
     return list(found)
 
 
+async def told_since(session: AsyncSession, contact_id: str, since: datetime) -> list[EventRow]:
+    """A contact's events that Temporal was told of since a moment, or not yet, oldest first."""
+    told = (col(EventRow.delivered_at) >= since) | col(EventRow.delivered_at).is_(None)
+    query = select(EventRow).where(EventRow.contact_id == contact_id, told)
+    return list(await session.exec(query.order_by(col(EventRow.received_at), col(EventRow.id))))
+
+
 async def mark_delivered(session: AsyncSession, event_id: str) -> None:
     await session.exec(update(EventRow).where(col(EventRow.id) == event_id).values(delivered_at=now()))

@@ -26,14 +26,16 @@ class Verdict(BaseModel):
     retry_after: timedelta | None = None
 
 
-async def message_of_step(session: AsyncSession, enrollment_id: str, step: str) -> MessageRow | None:
+async def message_of_step(session: AsyncSession, enrollment_id: str, *names: str) -> MessageRow | None:
+    """The message of a step, under any of the names that it has or had."""
     return (
         await session.exec(
             select(MessageRow)
-            .where(MessageRow.enrollment_id == enrollment_id, MessageRow.step == step)
+            .where(MessageRow.enrollment_id == enrollment_id, col(MessageRow.step).in_(names))
+            .order_by(col(MessageRow.id))
             .with_for_update()
         )
-    ).one_or_none()
+    ).first()
 
 
 async def settle(session: AsyncSession, verdict: Verdict) -> MessageRow:

@@ -104,6 +104,12 @@ class EnrollmentRow(SQLModel, table=True):
         ),
         Index("ix_enrollments_contact", "contact_id", "id"),
         Index("ix_enrollments_status", "status", "id"),
+        Index(
+            "ix_enrollments_replacing",
+            "replacing_since",
+            sqlite_where=text("replacing_since IS NOT NULL"),
+            postgresql_where=text("replacing_since IS NOT NULL"),
+        ),
     )
 
     id: str = _id(default_factory=new_id, primary_key=True)
@@ -121,6 +127,15 @@ class EnrollmentRow(SQLModel, table=True):
     exit: str | None = None
     exit_reason: str | None = None
     last_step: str | None = None
+    skipped_steps: list[str] = Field(
+        default_factory=list,
+        sa_type=JSON,
+        sa_column_kwargs={"server_default": "[]"},
+        description="when it ended: inserted by edits where the contact had passed",
+    )
+    replacing_since: datetime | None = _moment(
+        default=None, nullable=True, description="what was told to its run since then may have to be told to a new run"
+    )
 
 
 class EventRow(SQLModel, table=True):

@@ -5,19 +5,22 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 
 from temporalio.client import Client
-from temporalio.worker import Worker
+from temporalio.common import VersioningBehavior, WorkerDeploymentVersion
+from temporalio.service import RPCError
+from temporalio.worker import Worker, WorkerDeploymentConfig
 
 from activities.email import EmailActivities
 from activities.enrollments import EnrollmentActivities
-from domain.flows import EMAIL_TASK_QUEUE, WORKFLOW_TASK_QUEUE
+from domain.flows import EMAIL_TASK_QUEUE, flow_task_queue
 from domain.messages import Mailer
 from emails.templates import Templates
+from runtime.deployments import Deployments, VersionUnknown
 from runtime.dispatch import Dispatcher
 from runtime.links import Links
 from runtime.providers import make_mailer
@@ -26,9 +29,12 @@ from runtime.temporal import connect, metrics_runtime, temporal_address, worker_
 from store.database import Database
 from worker.private_failures import PrivateFailures
 from worker.sweeping import keep_sweeping
+from workflows.builds import build_id
 from workflows.discovery import FlowClass, discover_flows, workflow_runner
 
 logger = logging.getLogger(__name__)
+
+_AGAIN = timedelta(milliseconds=500)
 
 EMAIL_GRACE = timedelta(seconds=45)
 """At a shutdown: longer than a provider's answer takes, so that no send is cut in two."""
@@ -37,10 +43,14 @@ WORKFLOW_GRACE = timedelta(seconds=10)
 STICKY_PATIENCE = timedelta(seconds=5)
 """How long a workflow task waits for the worker that has the workflow in memory, before any other takes it."""
 
+UNVERSIONED = "unversioned"
+"""A build id where none counts. Without one the SDK makes a digest of all loaded modules, which takes seconds."""
 
-async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
+
+async def run_worker(settings: Settings, stop: asyncio.Event, only: Collection[str] = ()) -> None:
     """Work until `stop` is set, then finish what is under way.
 
+    `only` names flows to conduct and nothing else: no email, no sweep. So code of old keeps its contacts.
     Raises: DatabaseNotReady, TemplateError, SettingsError before any work is taken.
     """
     flows = discover_flows()
@@ -53,6 +63,11 @@ async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
         await database.require_current()
         client = await _connect(settings, stop)
         if client is None:
+            return
+        if only:
+            async with conducting(client, database, {name: flows[name] for name in only}):
+                logger.info("worker is ready", extra={"only": list(only)})
+                await stop.wait()
             return
         async with working(client, settings, database, mailer, templates, flows):
             logger.info("worker is ready", extra={"flows": list(flows), "mailer": mailer.name})
@@ -72,8 +87,27 @@ async def working(
     mailer: Mailer,
     templates: Templates,
     flows: Mapping[str, FlowClass],
+    *,
+    versioned: bool = True,
 ) -> AsyncIterator[None]:
-    """Poll both task queues inside the block: workflows, and email at its own rate and in threads of its own."""
+    """All that a worker does inside the block, except sweeping."""
+    async with (
+        mailing(client, settings, database, mailer, templates, flows),
+        conducting(client, database, flows, versioned=versioned),
+    ):
+        yield
+
+
+@asynccontextmanager
+async def mailing(
+    client: Client,
+    settings: Settings,
+    database: Database,
+    mailer: Mailer,
+    templates: Templates,
+    flows: Mapping[str, FlowClass],
+) -> AsyncIterator[None]:
+    """Send email inside the block, for all versions of all flows: at a rate of its own and in threads of its own."""
     threads = ThreadPoolExecutor(settings.email_threads, thread_name_prefix="email")
     email = EmailActivities(
         database=database,
@@ -84,7 +118,6 @@ async def working(
         unsubscribe_url=Links(str(settings.public_url), settings.resolved_secret_key()).unsubscribe_url,
         threads=threads,
     )
-    enrollments = EnrollmentActivities(database)
     async with AsyncExitStack() as stack:
         stack.callback(threads.shutdown)
         await stack.enter_async_context(
@@ -92,25 +125,70 @@ async def working(
                 client,
                 task_queue=EMAIL_TASK_QUEUE,
                 activities=[email.send],
+                build_id=UNVERSIONED,
                 max_concurrent_activities=settings.email_threads,
                 max_task_queue_activities_per_second=settings.email_rate,
                 graceful_shutdown_timeout=EMAIL_GRACE,
                 interceptors=[PrivateFailures()],
             )
         )
-        await stack.enter_async_context(
-            Worker(
-                client,
-                task_queue=WORKFLOW_TASK_QUEUE,
-                workflows=list(flows.values()),
-                activities=[enrollments.end],
-                workflow_runner=workflow_runner(),
-                sticky_queue_schedule_to_start_timeout=STICKY_PATIENCE,
-                graceful_shutdown_timeout=WORKFLOW_GRACE,
-                interceptors=[PrivateFailures()],
-            )
-        )
         yield
+
+
+@asynccontextmanager
+async def conducting(
+    client: Client, database: Database, flows: Mapping[str, FlowClass], *, versioned: bool = True
+) -> AsyncIterator[None]:
+    """Run the workflows of flows inside the block, each flow as a version of its own deployment.
+
+    A flow that has no current version yet gets this one. `versioned` is false for a server that knows no versions, as
+    Temporal's time-skipping one.
+    """
+    enrollments = EnrollmentActivities(database)
+    async with AsyncExitStack() as stack:
+        for name, flow in flows.items():
+            await stack.enter_async_context(
+                Worker(
+                    client,
+                    task_queue=flow_task_queue(name),
+                    workflows=[flow],
+                    activities=[enrollments.end],
+                    workflow_runner=workflow_runner(),
+                    deployment_config=_version(name, flow) if versioned else None,
+                    build_id=None if versioned else UNVERSIONED,
+                    no_remote_activities=True,
+                    sticky_queue_schedule_to_start_timeout=STICKY_PATIENCE,
+                    graceful_shutdown_timeout=WORKFLOW_GRACE,
+                    interceptors=[PrivateFailures()],
+                )
+            )
+        if versioned:
+            beginning = asyncio.create_task(_begin_deployments(Deployments(client), flows))
+            stack.callback(beginning.cancel)
+        yield
+
+
+def _version(name: str, flow: FlowClass) -> WorkerDeploymentConfig:
+    return WorkerDeploymentConfig(
+        version=WorkerDeploymentVersion(deployment_name=flow_task_queue(name), build_id=build_id(flow)),
+        use_worker_versioning=True,
+        # A run never meets other code than it began on: it is moved to it with its memory, or finishes where it is.
+        default_versioning_behavior=VersioningBehavior.PINNED,
+    )
+
+
+async def _begin_deployments(deployments: Deployments, flows: Mapping[str, FlowClass]) -> None:
+    """Make this version the current one where there is none yet: nobody is in the flow who could be moved."""
+    waiting = {name: build_id(flow) for name, flow in flows.items()}
+    while waiting:
+        for name, build in list(waiting.items()):
+            try:
+                if (await deployments.of(name)).current is None:
+                    await deployments.make_current(name, build)
+                del waiting[name]
+            except (VersionUnknown, RPCError) as error:
+                logger.info("deployment not begun yet: %s", error)
+        await asyncio.sleep(_AGAIN.total_seconds())
 
 
 async def _connect(settings: Settings, stop: asyncio.Event) -> Client | None:

@@ -2,7 +2,8 @@
 
 A flow is a Temporal workflow whose `journey` tells a story with these verbs. Each verb is a step, named by its first
 argument; the name is the step's identity. A finished step is remembered with its result, so that when a run continues
-as new the journey runs again from the top and comes, without repeating anything, to where it was.
+as new, on the same code or on another version, the journey runs again from the top and comes, without repeating
+anything, to where it was.
 """
 
 from __future__ import annotations
@@ -10,30 +11,23 @@ from __future__ import annotations
 import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any, ClassVar, Generic, NoReturn, TypeVar, get_args
 
 from temporalio import workflow
 from temporalio.common import RetryPolicy
 from temporalio.exceptions import ActivityError, ApplicationError, FailureError
-from temporalio.workflow import ActivityCancellationType
+from temporalio.workflow import ActivityCancellationType, ContinueAsNewVersioningBehavior
 
 from activities.email import HEARTBEAT_TIMEOUT, EmailActivities, SendEmail
 from activities.enrollments import EndEnrollment, EnrollmentActivities
-from domain.durations import in_words
 from domain.events import LEAVING_EVENTS, concerns
-from domain.flows import (
-    EMAIL_TASK_QUEUE,
-    Enrollment,
-    Exit,
-    FlowSettings,
-    FlowType,
-    Happening,
-    Memory,
-    Outcome,
-    Progress,
-)
-from domain.messages import SendResult
+from domain.flows import EMAIL_TASK_QUEUE, Enrollment, Exit, FlowSettings, FlowType, Outcome, Progress
+from domain.memory import Happening, Memory, former_names
+from domain.messages import MessageStatus, SendResult
+from domain.trail import MAX_SUMMARY, Passed, email_summary, minute, moment_summary, wait_summary
+from workflows.steps import ScoutedSteps, Steps
 
 SettingsT = TypeVar("SettingsT", bound=FlowSettings)
 
@@ -41,6 +35,7 @@ SEND_TIMEOUT = timedelta(seconds=90)
 SEND_RETRIES = RetryPolicy(initial_interval=timedelta(seconds=1), maximum_interval=timedelta(minutes=10))
 """Without an end: a provider or database that is away for a day delays a contact, it does not lose them."""
 RECORD_TIMEOUT = timedelta(seconds=10)
+SKIPPED = SendResult(status=MessageStatus.SKIPPED, reason="inserted where the contact had passed")
 
 
 class Flow(ABC, Generic[SettingsT]):
@@ -57,11 +52,15 @@ class Flow(ABC, Generic[SettingsT]):
     def __init__(self, enrollment: Enrollment) -> None:
         self.settings: SettingsT = self.settings_model.of(enrollment.settings)  # type: ignore[assignment]
         self._enrollment = enrollment
-        self._memory = enrollment.memory or Memory(entered_at=workflow.now())
-        self._met: set[str] = set()
+        known = enrollment.memory and enrollment.memory.renamed(self.about.renamed)
+        self._memory = known or Memory(entered_at=workflow.now())
+        self._steps = Steps(self._memory)
         self._now_at = Progress()
-        self._exit: Exit | None = None
+        self._at_rest = False
+        self._move_asked = False
         self._moving = False
+        # What a run that was replaced had not answered yet.
+        self._exit = next((exit_ for event in self._memory.unheard if (exit_ := self._exit_after(event))), None)
 
     @abstractmethod
     async def journey(self) -> None:
@@ -77,13 +76,18 @@ class Flow(ABC, Generic[SettingsT]):
     async def send(self, step: str, message: str | None = None) -> SendResult:
         """Send the email `emails/<flow>/<message>`, which is called like the step unless `message` says otherwise."""
         if not self._open(step):
-            return SendResult.model_validate(self._memory.finished[step])
+            return SendResult.model_validate(self._memory.finished.get(step, SKIPPED))
         message = message or step
         # What came before this message is no answer to it.
         self._memory.unheard.clear()
         result = await workflow.execute_activity_method(
             EmailActivities.send,
-            SendEmail(enrollment_id=self._enrollment.id, step=step, message=message),
+            SendEmail(
+                enrollment_id=self._enrollment.id,
+                step=step,
+                message=message,
+                formerly=former_names(step, self.about.renamed),
+            ),
             activity_id=step,
             task_queue=EMAIL_TASK_QUEUE,
             start_to_close_timeout=SEND_TIMEOUT,
@@ -91,23 +95,24 @@ class Flow(ABC, Generic[SettingsT]):
             retry_policy=SEND_RETRIES,
             # An exit waits for a message that is with the provider right now, so that the outcome comes after it.
             cancellation_type=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
-            summary=f"email {message}",
+            summary=self._told(email_summary(message, self._steps.trail)),
         )
-        self._close(step, result.model_dump(mode="json", exclude_none=True))
+        self._steps.finish(step, result.model_dump(mode="json", exclude_none=True))
         return result
 
     async def wait(self, step: str, duration: timedelta) -> None:
-        """Let time pass."""
+        """Let time pass. After a change of the duration, what was waited already counts."""
         if self._open(step):
-            deadline = self._waiting_since(step) + duration
-            await self._until(deadline, f"until {in_words(duration)} after {self._latest()}")
-            self._close(step, None)
+            summary = wait_summary(step, duration, self._steps.trail, self._steps.latest())
+            await self._until(self._waiting_since(step) + duration, summary)
+            self._steps.leave(Passed(step))
 
     async def wait_until(self, step: str, moment: datetime) -> None:
         """Let time pass until a moment; one that is past is no wait."""
         if self._open(step):
-            await self._until(moment, f"until {_minute(moment)}")
-            self._close(step, None)
+            self._waiting_since(step)
+            await self._until(moment, moment_summary(step, moment, self._steps.trail))
+            self._steps.leave(Passed(step))
 
     async def happened(self, step: str, *, within: timedelta, event: str | None = None) -> bool:
         """Wait for an event, called like the step unless `event` says otherwise; answer whether it came in time.
@@ -122,13 +127,12 @@ class Flow(ABC, Generic[SettingsT]):
                 non_retryable=True,
             )
         if not self._open(step):
-            return bool(self._memory.finished[step])
-        deadline = self._waiting_since(step) + within
-        summary = f"until {in_words(within)} after {self._latest()}, or {event}"
-        came = await self._until(deadline, summary, lambda: self._first(event) is not None)
+            return bool(self._memory.finished.get(step))
+        summary = wait_summary(step, within, self._steps.trail, self._steps.latest(), event)
+        came = await self._until(self._waiting_since(step) + within, summary, lambda: self._first(event) is not None)
         if (happening := self._first(event)) is not None:
             self._memory.unheard.remove(happening)
-        self._close(step, came)
+        self._steps.leave(Passed(step, came, event if came else None))
         return came
 
     def finish(self, step: str) -> NoReturn:
@@ -144,17 +148,23 @@ class Flow(ABC, Generic[SettingsT]):
         if happening.id in self._memory.seen:
             return
         self._memory.seen.append(happening.id)
-        if happening.name in LEAVING_EVENTS:
-            self._exit = self._exit or LEAVING_EVENTS[happening.name]
-        elif happening.name == self.about.goal.event:
-            self._exit = self._exit or Exit.GOAL
+        if (exit_ := self._exit_after(happening)) is not None:
+            self._exit = self._exit or exit_
         elif concerns(self.about, happening.name):
             self._memory.unheard.append(happening)
+
+    @workflow.signal(name="move")
+    def on_move(self) -> None:
+        """Go on with the version that is the target now, once the contact is at rest. Nothing, if this is the one."""
+        self._move_asked = True
 
     @workflow.query(name="progress")
     def progress(self) -> Progress:
         """Where the enrollment is, and until when it waits at the latest."""
-        return self._now_at
+        return self._now_at.model_copy(update={"skipped": self._memory.skipped})
+
+    def _exit_after(self, happening: Happening) -> Exit | None:
+        return Exit.GOAL if happening.name == self.about.goal.event else LEAVING_EVENTS.get(happening.name)
 
     # -- The life of an enrollment --------------------------------------------------------------------------------
 
@@ -164,9 +174,11 @@ class Flow(ABC, Generic[SettingsT]):
         Raises: CancelledError after a cancellation and the activity's failure after a failed step, both recorded, so
         that the Temporal Web UI shows these runs as what they are.
         """
+        if self._enrollment.memory is not None:
+            self._steps = Steps(self._memory, self._scouted())
         journey = asyncio.create_task(self.journey())
         try:
-            await workflow.wait_condition(lambda: journey.done() or self._exit is not None or self._moving)
+            await workflow.wait_condition(lambda: journey.done() or self._exit is not None or self._to_move_now())
         except asyncio.CancelledError:
             self._exit = Exit.CANCELLED
         return await _uninterrupted(self._end(journey))
@@ -178,10 +190,12 @@ class Flow(ABC, Generic[SettingsT]):
         if failure is not None and not isinstance(failure, FailureError | _Finished):
             raise failure  # a bug: the workflow task is retried until a deploy mends it, and nobody is lost
         if self._exit is None and self._moving:
-            workflow.continue_as_new(self._enrollment.model_copy(update={"memory": self._memory}))
+            self._continue_as_new()
         if self._exit is None:
             self._exit = Exit.FAILED if isinstance(failure, FailureError) else Exit.COMPLETED
-        outcome = Outcome(exit=self._exit, step=self._now_at.step, reason=_type_of(failure))
+        outcome = Outcome(
+            exit=self._exit, step=self._now_at.step, reason=_type_of(failure), skipped=self._memory.skipped
+        )
         await self._record(outcome)
         await workflow.wait_condition(workflow.all_handlers_finished)
         if self._exit is Exit.CANCELLED:
@@ -202,33 +216,63 @@ class Flow(ABC, Generic[SettingsT]):
             summary=f"ended: {outcome.exit}",
         )
 
+    # -- Moving to a new run --------------------------------------------------------------------------------------
+
+    def _is_to_move(self) -> bool:
+        return workflow.info().is_continue_as_new_suggested() or self._upgrades()
+
+    def _upgrades(self) -> bool:
+        return self._move_asked and workflow.info().is_target_worker_deployment_version_changed()
+
+    def _to_move_now(self) -> bool:
+        """At rest nothing is under way; a message that is goes out first."""
+        self._moving = self._moving or (self._at_rest and self._is_to_move())
+        return self._moving
+
+    def _continue_as_new(self) -> NoReturn:
+        workflow.continue_as_new(
+            self._enrollment.model_copy(update={"memory": self._memory}),
+            initial_versioning_behavior=(ContinueAsNewVersioningBehavior.AUTO_UPGRADE if self._upgrades() else None),
+        )
+
+    def _scouted(self) -> frozenset[str]:
+        """The steps that were inserted upstream of where the contact stands: a twin goes through the journey to see."""
+        twin = type(self)(self._enrollment)
+        twin._steps = steps = ScoutedSteps(twin._memory)
+        journey = twin.journey()
+        # However it ends: at its end, at what it should not await, or where made-up answers lead it astray.
+        with suppress(Exception):
+            journey.send(None)
+        journey.close()
+        return steps.upstream
+
     # -- Steps ----------------------------------------------------------------------------------------------------
 
     def _open(self, step: str) -> bool:
-        """Begin a step; False if it is remembered.
+        """Begin a step; False if it is remembered or passed by.
 
         Raises: CancelledError once the enrollment is leaving or continues as new. The journey may have missed its
         cancellation: an activity that is done when it arrives answers all the same.
         """
-        if step in self._met:
-            raise ApplicationError(
-                f"step {step} comes twice: give each a name of its own, in a loop with the loop's key",
-                type="StepRepeated",
-                non_retryable=True,
-            )
-        self._met.add(step)
-        if step in self._memory.finished:
+        if not self._steps.meet(step):
             return False
-        self._moving = workflow.info().is_continue_as_new_suggested()
+        self._moving = self._is_to_move()
         if self._moving or self._exit is not None:
             raise asyncio.CancelledError
         self._now_at = Progress(step=step)
         self._show("working")
         return True
 
-    def _close(self, step: str, result: Any) -> None:
-        self._memory.finished[step] = result
-        self._memory.waiting.pop(step, None)
+    def _told(self, summary: str) -> str:
+        """The summary of an activity or timer: with it, the trail stands in the history.
+
+        Raises: CancelledError if it is too long. The run continues as new: then the trail stands in its input.
+        """
+        if len(summary.encode()) > MAX_SUMMARY:
+            self._moving = True
+            raise asyncio.CancelledError
+        self._steps.trail.clear()
+        return summary
 
     def _waiting_since(self, step: str) -> datetime:
         return self._memory.waiting.setdefault(step, workflow.now())
@@ -239,16 +283,15 @@ class Flow(ABC, Generic[SettingsT]):
         if condition() or left <= timedelta(0):
             return condition()
         self._now_at.next_wake_at = deadline
-        self._show(f"waiting {summary}; goes on by {_minute(deadline)}")
+        self._show(f"waiting {summary.removeprefix(f'{self._now_at.step}: ')}; goes on by {minute(deadline)}")
+        self._at_rest = True
         try:
-            await workflow.wait_condition(condition, timeout=left, timeout_summary=summary)
+            await workflow.wait_condition(condition, timeout=left, timeout_summary=self._told(summary))
         except TimeoutError:
             return condition()
+        finally:
+            self._at_rest = False
         return True
-
-    def _latest(self) -> str:
-        """The step that a wait follows, as its summary names it."""
-        return next(reversed(self._memory.finished), "entering")
 
     def _first(self, event: str) -> Happening | None:
         return next((happening for happening in self._memory.unheard if happening.name == event), None)
@@ -256,8 +299,9 @@ class Flow(ABC, Generic[SettingsT]):
     def _show(self, state: str) -> None:
         """What an operator reads in the Temporal Web UI."""
         done = [f"- {step}: {_said(result)}" for step, result in self._memory.finished.items()]
+        done += [f"- {step}: {SKIPPED.reason}" for step in self._memory.skipped]
         workflow.set_current_details(
-            "\n".join([f"**{self._now_at.step}**: {state}", "", f"- entered: {_minute(self.entered_at)}", *done])
+            "\n".join([f"**{self._now_at.step}**: {state}", "", f"- entered: {minute(self.entered_at)}", *done])
         )
 
 
@@ -279,10 +323,6 @@ def _type_of(failure: BaseException | None) -> str | None:
     if isinstance(failure, ActivityError) and failure.cause is not None:
         failure = failure.cause
     return failure.type if isinstance(failure, ApplicationError) else None
-
-
-def _minute(moment: datetime) -> str:
-    return f"{moment:%Y-%m-%d %H:%M} UTC"
 
 
 def _said(result: Any) -> str:

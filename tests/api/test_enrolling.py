@@ -41,6 +41,7 @@ async def test_contact_given_along_is_created_enrolled_and_started(api: Caller) 
         "status": "active",
         "step": None,
         "next_wake_at": None,
+        "skipped_steps": [],
         "outcome": None,
         "workflow_id": f"onboarding:{contact.id}",
         "temporal_url": f"http://127.0.0.1:8233/namespaces/default/workflows/onboarding:{contact.id}",

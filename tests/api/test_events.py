@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from temporalio.client import WorkflowHandle
 
-from domain.flows import Happening
+from domain.memory import Happening
 from store.tables import now
 from tests.api.caller import Caller, assert_problem, fields_at_fault
 from tests.api.databases import on_both_databases

@@ -26,19 +26,6 @@ PACKAGES = (
     "worker",
     "workflows",
 )
-    "activities",
-    "api",
-    "cli",
-    "domain",
-    "emails",
-    "inspection",
-    "integrations",
-    "rehearsal",
-    "runtime",
-    "store",
-    "worker",
-    "workflows",
-)
 
 
 def lint_imports(folder: Path) -> subprocess.CompletedProcess[str]:

@@ -10,11 +10,11 @@ from domain.flows import (
     FlowSettings,
     FlowType,
     Goal,
-    Happening,
     OnEdit,
     enrollment_workflow_id,
     parse_enrollment_workflow_id,
 )
+from domain.memory import Happening
 
 FLOW = FlowType(
     title="Trial",

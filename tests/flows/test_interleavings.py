@@ -18,13 +18,13 @@ from activities.email import SendEmail
 from activities.enrollments import EndEnrollment
 from domain.flows import (
     EMAIL_TASK_QUEUE,
-    WORKFLOW_TASK_QUEUE,
     Enrollment,
     Exit,
-    Happening,
     Outcome,
     enrollment_workflow_id,
+    flow_task_queue,
 )
+from domain.memory import Happening
 from domain.messages import MessageStatus, SendResult
 from store.tables import new_id
 from tests.flows.specimens.nurturing import Nurturing
@@ -49,9 +49,10 @@ class Interleaved:
     """An enrollment whose two workers run only when the test says so."""
 
     def __init__(
-        self, environment: WorkflowEnvironment, handle: WorkflowHandle[Any, Outcome], enrollment_id: str
+        self, environment: WorkflowEnvironment, flow: str, handle: WorkflowHandle[Any, Outcome], enrollment_id: str
     ) -> None:
         self._environment = environment
+        self._flow = flow
         self.handle = handle
         self.enrollment_id = enrollment_id
 
@@ -59,7 +60,7 @@ class Interleaved:
         """Workflow tasks are worked on; nothing is cached, as on a worker that has just started."""
         return Worker(
             self._environment.client,
-            task_queue=WORKFLOW_TASK_QUEUE,
+            task_queue=flow_task_queue(self._flow),
             workflows=[Onboarding, Nurturing],
             activities=[note_the_end],
             workflow_runner=workflow_runner(),
@@ -89,11 +90,11 @@ async def interleaved(environment: WorkflowEnvironment, flow: str, **settings: A
         flow,
         enrollment,
         id=enrollment_workflow_id(flow, enrollment.contact_id),
-        task_queue=WORKFLOW_TASK_QUEUE,
+        task_queue=flow_task_queue(flow),
         result_type=Outcome,
         execution_timeout=timedelta(minutes=2),
     )
-    yield Interleaved(environment, handle, enrollment.id)
+    yield Interleaved(environment, flow, handle, enrollment.id)
 
 
 async def test_the_goal_together_with_the_receipt_of_a_send(temporal: WorkflowEnvironment) -> None:

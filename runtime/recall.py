@@ -1,0 +1,148 @@
+"""An enrollment's memory, read back from the server's history of its run, without the code that the run was on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+from google.protobuf.timestamp_pb2 import Timestamp
+from temporalio.api.common.v1 import Payload
+from temporalio.api.enums.v1 import EventType
+from temporalio.api.history.v1 import HistoryEvent
+from temporalio.client import WorkflowHistory
+from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.converter import DataConverter
+
+from domain.flows import Enrollment
+from domain.memory import Happening, Memory
+from domain.trail import Passed, read_summary
+
+T = TypeVar("T")
+
+
+class Unreadable(Exception):
+    """The history is not one of a flow, or of a version of Cauce whose histories told less."""
+
+
+@dataclass
+class Recollection:
+    """What a run knew. `memory.unheard` holds also what it had not heard of yet, even an exit."""
+
+    enrollment: Enrollment
+    memory: Memory
+    step: str | None = None
+    """Where the contact stands: begun and, as far as the history tells, not finished."""
+    under_way: bool = False
+    """An activity does that step."""
+    cancel_requested: bool = False
+    _scheduled: dict[int, str] = field(default_factory=dict)
+
+
+async def recall(history: WorkflowHistory, converter: DataConverter = pydantic_data_converter) -> Recollection:
+    """Read the memory that the run would continue as new with. Raises: Unreadable."""
+    try:
+        return await _Reader(converter).read(history)
+    except (ValueError, KeyError, StopIteration) as error:
+        raise Unreadable(f"history of {history.workflow_id}: {error}") from error
+
+
+class _Reader:
+    def __init__(self, converter: DataConverter) -> None:
+        self._converter = converter
+        self._task_began: dict[int, datetime] = {}
+        """When each workflow task was started: the workflow's own clock in what it decided."""
+
+    async def read(self, history: WorkflowHistory) -> Recollection:
+        events = list(history.events)
+        enrollment = await self._decoded(
+            events[0].workflow_execution_started_event_attributes.input.payloads[0], Enrollment
+        )
+        self._read_clock(events)
+        entered_at = next(iter(self._task_began.values()), _moment(events[0].event_time))
+        found = Recollection(enrollment, enrollment.memory or Memory(entered_at=entered_at))
+        for event in events:
+            await self._take(event, found)
+        return found
+
+    def _read_clock(self, events: list[HistoryEvent]) -> None:
+        started = {event.event_id: _moment(event.event_time) for event in events if _is(event, "WORKFLOW_TASK_STARTED")}
+        for event in events:
+            if _is(event, "WORKFLOW_TASK_COMPLETED"):
+                task = event.workflow_task_completed_event_attributes.started_event_id
+                self._task_began[event.event_id] = started[task]
+
+    async def _take(self, event: HistoryEvent, found: Recollection) -> None:
+        if _is(event, "WORKFLOW_EXECUTION_SIGNALED"):
+            signal = event.workflow_execution_signaled_event_attributes
+            if signal.signal_name == "event":
+                _hear(await self._decoded(signal.input.payloads[0], Happening), found.memory)
+        elif _is(event, "WORKFLOW_EXECUTION_CANCEL_REQUESTED"):
+            found.cancel_requested = True
+        elif _is(event, "TIMER_STARTED"):
+            timer = event.timer_started_event_attributes
+            step = await self._follow(event, found.memory)
+            if step is None:
+                raise ValueError(f"the timer of event {event.event_id} names no step")
+            self._begin(step, timer.workflow_task_completed_event_id, found)
+        elif _is(event, "ACTIVITY_TASK_SCHEDULED"):
+            activity = event.activity_task_scheduled_event_attributes
+            await self._follow(event, found.memory)
+            found.memory.unheard.clear()
+            self._begin(activity.activity_id, activity.workflow_task_completed_event_id, found)
+            found.under_way = True
+            found._scheduled[event.event_id] = activity.activity_id
+        elif _is(event, "ACTIVITY_TASK_COMPLETED"):
+            done = event.activity_task_completed_event_attributes
+            step = found._scheduled.pop(done.scheduled_event_id)
+            result = await self._decoded(done.result.payloads[0], dict[str, Any])
+            _finish(step, {name: value for name, value in result.items() if value is not None}, found)
+
+    async def _follow(self, event: HistoryEvent, memory: Memory) -> str | None:
+        """Take in the trail of a command's summary; answer the step that it names."""
+        summary = await self._decoded(event.user_metadata.summary, str)
+        step, trail = read_summary(summary)
+        for passed in trail:
+            _pass_by(passed, memory)
+        return step
+
+    def _begin(self, step: str, task: int, found: Recollection) -> None:
+        found.memory.waiting.setdefault(step, self._task_began[task])
+        found.step, found.under_way = step, False
+
+    async def _decoded(self, payload: Payload, kind: type[T]) -> T:
+        (value,) = await self._converter.decode([payload], [kind])
+        return value  # type: ignore[no-any-return]
+
+
+def _hear(happening: Happening, memory: Memory) -> None:
+    if happening.id not in memory.seen:
+        memory.seen.append(happening.id)
+        memory.unheard.append(happening)
+
+
+def _pass_by(passed: Passed, memory: Memory) -> None:
+    if passed.step in memory.finished or passed.step in memory.skipped:
+        return
+    if passed.skipped:
+        memory.skipped.append(passed.step)
+        return
+    memory.waiting.pop(passed.step, None)
+    memory.finished[passed.step] = passed.answer
+    answered = next((happening for happening in memory.unheard if happening.name == passed.event), None)
+    if answered is not None:
+        memory.unheard.remove(answered)
+
+
+def _finish(step: str, result: dict[str, Any], found: Recollection) -> None:
+    found.memory.waiting.pop(step, None)
+    found.memory.finished[step] = result
+    found.step, found.under_way = None, False
+
+
+def _is(event: HistoryEvent, kind: str) -> bool:
+    return event.event_type == EventType.Value(f"EVENT_TYPE_{kind}")
+
+
+def _moment(timestamp: Timestamp) -> datetime:
+    return timestamp.ToDatetime(tzinfo=UTC)
