@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Annotated, Literal
+
 import typer
 
-from cli.terminal import show
+from cli.runner import run
+from cli.terminal import say, show
 
 app = typer.Typer(help="List the flows, and what can be set in each.", pretty_exceptions_enable=False)
 
@@ -16,3 +20,79 @@ def flows(context: typer.Context) -> None:
         from cli.flows import flows_table
 
         show(flows_table())
+
+
+@app.command()
+def check(
+    names: Annotated[list[str] | None, typer.Argument(metavar="FLOW", help="Flows; without one, all.")] = None,
+) -> None:
+    """Check flows as they are written, without running them: exit status 1 if anything is wrong."""
+    from cli.flows_check import check_flows
+
+    lines, sound = check_flows(names or [])
+    for line in lines:
+        say(line)
+    if not sound:
+        raise typer.Exit(1)
+
+
+@app.command()
+def diagram(
+    flow: Annotated[str, typer.Argument(help="As `cauce flows` names it.")],
+    form: Annotated[Literal["mermaid", "svg"], typer.Option("--format", help="What to draw it in.")] = "mermaid",
+    output: Annotated[Path | None, typer.Option(help="A file, instead of standard output.")] = None,
+) -> None:
+    """Draw a flow from its code: steps, branches, waits with their time-outs, ends and exits."""
+    from cli.flows_diagram import drawn, write
+
+    text = drawn(flow, form)
+    if output is None:
+        say(text)
+    else:
+        write(text, output)
+
+
+@app.command()
+def pages(
+    check_only: Annotated[
+        bool, typer.Option("--check", help="Write nothing: exit status 1 if a page is stale.")
+    ] = False,
+) -> None:
+    """Write the page of each flow in docs/flows, and remove those of flows that are gone."""
+    from cli.flows_check import HERE
+    from inspection.pages import stale_pages, write_pages
+
+    stale = stale_pages(HERE.root) if check_only else write_pages(HERE.root)
+    for fault in stale:
+        say(str(fault) if check_only else f"{fault.path} {fault.what}: mended")
+    if not stale:
+        say("every page is what the flows say")
+    elif check_only:
+        raise typer.Exit(1)
+
+
+@app.command()
+def record(
+    names: Annotated[list[str] | None, typer.Argument(metavar="FLOW", help="Flows; without one, all.")] = None,
+    forget: Annotated[
+        str | None, typer.Option(metavar="VERSION", help="Record nothing: remove this version's histories.")
+    ] = None,
+) -> None:
+    """Live each flow in every way, and keep histories of it in tests/histories, for this version of its code."""
+    from cli.flow_histories import forget_version, record_flows
+
+    if forget is not None:
+        forget_version(names or [], forget)
+    else:
+        run(record_flows(names or []))
+
+
+@app.command()
+def replay(
+    names: Annotated[list[str] | None, typer.Argument(metavar="FLOW", help="Flows; without one, all.")] = None,
+) -> None:
+    """Replay the histories in tests/histories on the code at hand: exit status 1 if a contact would be stuck."""
+    from cli.flow_histories import replay_flows
+
+    if not run(replay_flows(names or [])):
+        raise typer.Exit(1)

@@ -1,0 +1,113 @@
+"""All that is checked of a flow without running it."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
+
+from inspection import code_rules, declaration_rules, message_rules, record_rules, step_rules
+from inspection.faults import Fault, UnreadableFlow
+from inspection.flow_source import FlowSource, flow_classes, parse
+from inspection.layout import Layout
+from inspection.outline import steps
+from inspection.step_rules import SNAKE_CASE
+from inspection.verb_calls import ARGUMENTS
+
+Rule: TypeAlias = Callable[[FlowSource, Layout], Iterator[Fault]]
+
+RULES: tuple[Rule, ...] = (
+    declaration_rules.flow_is_named_like_its_file,
+    declaration_rules.about_is_complete,
+    declaration_rules.goal_is_complete,
+    declaration_rules.renamed_steps_are_known,
+    declaration_rules.settings_are_described,
+    code_rules.imports_are_few,
+    code_rules.only_verbs_act,
+    code_rules.verbs_are_called_in_sight,
+    code_rules.base_is_kept,
+    code_rules.run_conducts,
+    code_rules.order_is_the_same_twice,
+    code_rules.nothing_is_raised,
+    step_rules.journey_is_told,
+    step_rules.names_are_literal,
+    step_rules.names_tell_rounds_apart,
+    step_rules.names_are_unique,
+    step_rules.names_are_not_reserved,
+    step_rules.waits_end,
+    step_rules.events_are_heard,
+    step_rules.steps_are_reached,
+    message_rules.messages_are_named,
+    message_rules.messages_are_sent,
+    message_rules.templates_are_sound,
+    record_rules.flow_is_tested,
+    record_rules.flow_has_histories,
+)
+
+
+@dataclass(frozen=True)
+class Checked:
+    """A flow and what was found; without `source`, it could not be read at all."""
+
+    flow: str
+    faults: tuple[Fault, ...]
+    source: FlowSource | None
+
+    @property
+    def told(self) -> str:
+        """What the flow consists of, in words: `7 steps, 3 waits, 4 messages`."""
+        found = {(step.line, step.name): step for step in steps(self.source.outline)} if self.source else {}
+        waits = [step for step in found.values() if ARGUMENTS[step.verb].limit]
+        messages = {step.message for step in found.values() if step.message}
+        return ", ".join([_many(len(found), "step"), _many(len(waits), "wait"), _many(len(messages), "message")])
+
+
+def flow_names(layout: Layout) -> list[str]:
+    """The flows of a project: modules with a workflow, and those that should have one and cannot be read."""
+    return sorted(path.stem for path in layout.workflows.glob("*.py") if _is_to_be_a_flow(path, layout))
+
+
+def check_flow(flow: str, layout: Layout, rules: Sequence[Rule] = RULES) -> Checked:
+    """Never raises for what a flow's author wrote. Faults are in the order of their files and lines."""
+    if not SNAKE_CASE.fullmatch(flow):
+        what, mend = f"{flow!r} is no name of a flow", "write it in snake_case, like the file in workflows/"
+        return Checked(flow, (layout.fault(layout.workflows, what, mend),), None)
+    try:
+        source = FlowSource.load(layout.module(flow))
+        faults = {fault for rule in rules for fault in rule(source, layout)}
+    except UnreadableFlow as unreadable:
+        return Checked(flow, (unreadable.fault,), None)
+    except (RecursionError, ValueError) as error:  # too deep, or with a number too large, to be written out
+        fault = layout.fault(layout.module(flow), f"cannot be followed ({error})", "write it in a plainer way")
+        return Checked(flow, (fault,), None)
+    return Checked(flow, tuple(sorted(faults)), source)
+
+
+def stray_folders(layout: Layout) -> list[Fault]:
+    """Folders of messages that no flow has."""
+    flows = {*flow_names(layout), "layout"}
+    folders = sorted(layout.emails.glob("*/*/message.toml"))
+    strays = dict.fromkeys(path.parents[1] for path in folders if path.parents[1].name not in flows)
+    return [layout.fault(path, f"no flow is called {path.name}", "delete the folder, or rename it") for path in strays]
+
+
+def _is_to_be_a_flow(path: Path, layout: Layout) -> bool:
+    if path.stem == "__init__":
+        return False
+    try:
+        module = parse(path)
+    except UnreadableFlow:
+        return True
+    meant = (layout.emails / path.stem).is_dir() or any(map(_defines_workflow, module.body))
+    return meant or bool(flow_classes(module))
+
+
+def _defines_workflow(node: ast.stmt) -> bool:
+    decorators = node.decorator_list if isinstance(node, ast.ClassDef) else []
+    return any(ast.unparse(decorator).startswith("workflow.defn") for decorator in decorators)
+
+
+def _many(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

@@ -1,0 +1,95 @@
+"""Rules for the messages that a journey sends: each is there, has a class, and fits the flow's settings."""
+
+from __future__ import annotations
+
+import ast
+import re
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from pydantic import create_model
+
+from domain.flows import FlowSettings
+from emails.templates import TemplateError, Templates
+from inspection.faults import Fault
+from inspection.flow_source import FlowSource
+from inspection.layout import Layout
+from inspection.outline import steps
+from inspection.verb_calls import argument
+
+_KEBAB_CASE = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
+_LOCATED = re.compile(r"(?P<path>[^\s:]+/[^\s:]+)(?::(?P<line>\d+))? (?P<what>.*)")
+
+
+def messages_are_named(source: FlowSource, layout: Layout) -> Iterator[Fault]:
+    """A send says literally which message, by its step's name or beside it."""
+    for call in source.journey.calls:
+        if call.step.verb != "send":
+            continue
+        given = argument(call.node, "send", "message")
+        if given is None and "{" in call.step.name:
+            what = f"step {call.step.name} does not say which message it sends"
+            yield source.fault(call.step.line, what, 'name it: await self.send(f"…", "message")')
+        elif given is not None and not isinstance(given, ast.Constant):
+            what = f"step {call.step.name} computes its message: {ast.unparse(given)}"
+            yield source.fault(call.step.line, what, "write it as a literal, in branches if there are several")
+        elif call.step.message and given is not None and not _KEBAB_CASE.fullmatch(call.step.message):
+            yield source.fault(call.step.line, f"message {call.step.message} is not in kebab-case", "rename its folder")
+
+
+def messages_are_sent(source: FlowSource, layout: Layout) -> Iterator[Fault]:
+    """Each message's folder is there, and each folder is a message that a step sends."""
+    folder = layout.emails / source.path.stem
+    present = _folders(folder)
+    sent = [step for step in steps(source.outline) if step.message]
+    told: set[str | None] = set()
+    for step in sent:
+        if step.message not in present | told and _KEBAB_CASE.fullmatch(step.message or ""):
+            what = f"message {step.message} has no folder {layout.seen(folder)}/{step.message}"
+            yield source.fault(step.line, what, "add it, or mend the name")
+            told.add(step.message)
+    if source.journey.faults or any("{" in (step.message or "") for step in sent):
+        return  # which messages are sent is not known
+    for message in sorted(present - {step.message for step in sent}):
+        yield layout.fault(folder / message, f"no step sends {message}", "delete the folder, or send it")
+
+
+def templates_are_sound(source: FlowSource, layout: Layout) -> Iterator[Fault]:
+    """What the worker refuses to start with, told of each file."""
+    flow = source.path.stem
+    try:
+        Templates.load(layout.emails).check(flow, _settings_model(source))
+    except TemplateError as error:
+        for problem in error.problems:
+            yield _located(source, problem)
+    except OSError as error:
+        where = layout.emails / flow
+        yield layout.fault(where, f"cannot be read ({error.strerror})", "make its files ones that can be read")
+
+
+def _folders(folder: Path) -> set[str]:
+    if not folder.is_dir():
+        return set()
+    return {path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith(("_", "."))}
+
+
+def _settings_model(source: FlowSource) -> type[FlowSettings]:
+    """A stand-in with the fields of the flow's settings, since templates are checked for their names alone."""
+    fields = source.settings.fields if source.settings else ()
+    usable = [field.name for field in fields if not field.name.startswith(("_", "model_"))]
+    values: dict[str, Any] = {name: (Any, None) for name in usable if not hasattr(FlowSettings, name)}
+    name = source.settings.name if source.settings else "FlowSettings"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return create_model(name, __base__=FlowSettings, **values)
+
+
+def _located(source: FlowSource, problem: str) -> Fault:
+    """A problem is one line, `path:line what: mend`, or of the settings, without a path."""
+    what, _, mend = problem.replace("\n", " ").rpartition(": ")
+    found = _LOCATED.fullmatch(what)
+    if found is None:
+        return source.fault(source.settings.line if source.settings else None, what, mend)
+    return Fault(found["path"], int(found["line"] or 1), found["what"], mend)
