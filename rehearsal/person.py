@@ -1,0 +1,116 @@
+"""One virtual contact: the world around an enrollment, as a behaviour says it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+
+from activities.email import SendEmail
+from domain.events import LEAVING_EVENTS, concerns
+from domain.flows import FlowType
+from domain.memory import Happening
+from domain.messages import MessageStatus, SendResult, refusal
+from rehearsal.behaviour import Behaviour, Habit, MessageTypes, draw, habits
+from rehearsal.instances import CannotRun
+from rehearsal.life import Answer, Call, Life, Wait
+
+_SENDING_TAKES = timedelta(seconds=1)
+_BOUNCED = "bounced"
+
+
+class Person:
+    """Answers a flow's activities without any mailer, and lets happen what the contact does.
+
+    What the contact does with a message is drawn by the message's name and how many of that name came before, so
+    that it stays the same when steps are renamed, inserted or moved.
+    """
+
+    def __init__(
+        self, number: int, seed: int, about: FlowType, messages: MessageTypes, behaviour: Behaviour, enters: datetime
+    ) -> None:
+        self.number = number
+        self.persona = behaviour.persona_at(draw(seed, number, "persona"))
+        self.goal_at: datetime | None = None
+        """When the goal's event happens first, even after the enrollment ended."""
+        self.messages = 0
+        """That arrived."""
+        self._seed = seed
+        self._about = about
+        self._types = messages
+        self._behaviour = behaviour
+        self._enters = enters
+        self._came: Counter[str] = Counter()
+        self._suppressions: set[str] = set()
+        topics = {kind.topic for kind in messages.values()}
+        self._consent = {
+            topic: self._draw("consent", topic) < behaviour.consents(topic, self.persona) for topic in topics
+        }
+
+    def foretell(self, life: Life) -> None:
+        """Tell the life what the contact does by themselves."""
+        chances = self._behaviour.events_of(self.persona)
+        self._intend(habits(chances, self._about.goal.event), "event", self._enters, life)
+
+    def answer(self, call: Call, life: Life) -> Answer:
+        """A new kind of activity gets its row in the table at the end."""
+        if call.activity not in _ANSWERS:
+            raise CannotRun(
+                f"step {call.step} does {call.activity}, which nothing stands in for: add it to rehearsal/person.py"
+            )
+        return _ANSWERS[call.activity](self, call, life)
+
+    def waits(self, wait: Wait, life: Life) -> None:
+        """A contact notices nothing of it."""
+
+    def _email(self, call: Call, life: Life) -> Answer:
+        message = call.argument(SendEmail).message
+        if message not in self._types:
+            known = ", ".join(self._types) or "none"
+            raise CannotRun(
+                f"step {call.step} sends {message}, which this flow has not (it has: {known}): "
+                "add its folder, or edit the flow"
+            )
+        kind = self._types[message]
+        reason = refusal(kind.message_class, kind.topic, self._consent, frozenset(self._suppressions))
+        if reason is not None:
+            return Answer(SendResult(status=MessageStatus.SKIPPED, reason=reason))
+        self._came[message] += 1
+        self.messages += 1
+        arrives = call.at + _SENDING_TAKES
+        reactions = habits(self._behaviour.reactions_to(message, self.persona), self._about.goal.event)
+        # A message that bounces reaches nobody.
+        if any(habit.event == _BOUNCED and self._does(habit, message, self._came[message]) for habit in reactions):
+            reactions = [habit for habit in reactions if habit.event == _BOUNCED]
+        self._intend(reactions, message, arrives, life, self._came[message])
+        return Answer(SendResult(status=MessageStatus.SENT), took=_SENDING_TAKES)
+
+    def _intend(self, chances: list[Habit], what: str, since: datetime, life: Life, nth: int = 1) -> None:
+        moments: dict[str | None, datetime] = {None: since}
+        for habit in chances:
+            if habit.needs in moments and self._does(habit, what, nth):
+                delay = habit.after.at(self._draw(what, nth, habit.event, "after"))
+                moment = moments[habit.event] = moments[habit.needs] + delay
+                self._plan(habit.event, moment, f"{self.number}/{what}/{nth}/{habit.event}", life)
+
+    def _plan(self, event: str, moment: datetime, event_id: str, life: Life) -> None:
+        if event == self._about.goal.event:
+            self.goal_at = min(moment, self.goal_at or moment)
+        life.at(moment, lambda: self._happens(Happening.of(event_id, event), life))
+
+    def _happens(self, happening: Happening, life: Life) -> None:
+        """As the API takes an event: an address may be suppressed, and the flow is told of what concerns it."""
+        if happening.name in LEAVING_EVENTS:
+            self._suppressions.add(LEAVING_EVENTS[happening.name])
+        if concerns(self._about, happening.name):
+            life.hears(happening)
+
+    def _does(self, habit: Habit, what: str, nth: int) -> bool:
+        return self._draw(what, nth, habit.event) < habit.probability
+
+    def _draw(self, *key: str | int) -> float:
+        return draw(self._seed, self.number, *key)
+
+
+_ANSWERS: Mapping[str, Callable[[Person, Call, Life], Answer]] = {"email.send": Person._email}
+"""What stands in for each activity."""
