@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from pydantic.fields import FieldInfo
 from pydantic_core import to_jsonable_python
 from rich import box
 from rich.table import Column, Table
 
+from cli.failures import CommandFailed
 from domain.durations import in_words
 from domain.flows import FlowSettings, Goal
 from workflows.discovery import discover_flows
@@ -20,6 +23,15 @@ def flows_table() -> Table:
         about = flow.about
         table.add_row(name, about.title, _goal(about.goal), about.owner, _settings(flow.settings_model))
     return table
+
+
+def known_flows(names: Iterable[str]) -> list[str]:
+    """The names, all of which are flows. Raises: CommandFailed."""
+    flows = discover_flows()
+    for name in names:
+        if name not in flows:
+            raise CommandFailed(f"there is no flow {name}: there are {', '.join(flows)}")
+    return list(names)
 
 
 def _goal(goal: Goal) -> str:

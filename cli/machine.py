@@ -6,11 +6,14 @@ import os
 import sys
 import sysconfig
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from pydantic import AnyHttpUrl
+from temporalio.client import Client
+from temporalio.contrib.pydantic import pydantic_data_converter
 
 from cli.failures import CommandFailed
 from cli.ports import LOOPBACK, unused_port
@@ -95,6 +98,10 @@ class Machine:
             "CAUCE_WORKER_METRICS": int(self.worker_metrics.rpartition(":")[2]),
         }
 
+    async def connect(self) -> Client:
+        """A client of this machine's Temporal server, whatever the user's environment says of others."""
+        return await Client.connect(self.temporal_address, namespace=NAMESPACE, data_converter=pydantic_data_converter)
+
     def temporal(self) -> Program:
         options = {
             "--db-filename": str(self.data_dir / "temporal.db"),
@@ -107,12 +114,23 @@ class Machine:
         command = (str(self._server), "server", "start-dev", *(word for option in options.items() for word in option))
         return self._program("temporal", command, self._readiness.temporal)
 
-    def worker(self) -> Program:
-        return self._program("worker", _cauce("worker"), self._readiness.worker)
+    def worker(self, code: Path) -> Program:
+        return self._running(code, self._program("worker", _cauce("worker"), self._readiness.worker))
 
-    def api(self) -> Program:
+    def conductor(self, flow: str, build: str, code: Path) -> Program:
+        """A worker of earlier code, for contacts who are pinned to it."""
+        ready = partial(self._readiness.conductor, flow)
+        program = self._program(f"worker-{flow}-{build}", _cauce("worker", "--only", flow), ready)
+        environment = {name: value for name, value in program.environment.items() if name != "CAUCE_WORKER_METRICS"}
+        return self._running(code, replace(program, environment=environment))
+
+    def api(self, code: Path) -> Program:
         command = _cauce("api", "--host", LOOPBACK, "--port", str(self._ports.api))
-        return self._program("api", command, self._readiness.api)
+        return self._running(code, self._program("api", command, self._readiness.api))
+
+    def _running(self, code: Path, program: Program) -> Program:
+        """The same program from the packages of that folder, instead of those at hand."""
+        return replace(program, environment={**program.environment, "PYTHONPATH": str(code)})
 
     def _program(self, name: str, command: tuple[str, ...], ready: Callable[[int], Awaitable[bool]]) -> Program:
         return Program(name, command, self._environment, self.logs / f"{name}.log", ready)

@@ -12,7 +12,9 @@ from rich.table import Column, Table
 
 from cli.api_client import ApiClient
 from cli.demo import show_demo
+from cli.deploy_here import DeployHere
 from cli.failures import CommandFailed
+from cli.kept_code import KeptCode
 from cli.machine import Machine, Ports, temporal_server
 from cli.ports import require_free
 from cli.record import Record, end_leftovers, hold
@@ -22,6 +24,8 @@ from cli.terminal import say, show
 from runtime.providers import make_mailer
 from runtime.settings import Settings
 from store.database import Database, migrate
+from workflows.builds import build_id
+from workflows.discovery import discover_flows
 
 
 async def up(settings: Settings, ports: Ports, *, demo: bool) -> None:
@@ -61,15 +65,22 @@ async def _run(machine: Machine, record: Record, supervisor: Supervisor, *, demo
     await supervisor.start(machine.temporal())
     revision = await asyncio.to_thread(migrate, machine.settings.resolved_database_url())
     say(f"database … at migration {revision}")
-    await supervisor.start(machine.worker(), machine.api())
+    kept = KeptCode(machine.data_dir / "code")
+    code = await asyncio.to_thread(kept.keep, {name: build_id(flow) for name, flow in discover_flows().items()})
+    await supervisor.start(machine.worker(code), machine.api(code))
+    deploying = asyncio.create_task(DeployHere(machine, supervisor, kept).run())
     show(_addresses(machine))
     if unguessed := machine.unguessed(os.environ):
         say("in another terminal, before any cauce command:")
         say("  export " + shlex.join(f"{name}={value}" for name, value in unguessed.items()))
     say("Ctrl-C stops everything; `cauce up` carries on from there")
-    if demo:
-        await _demo(machine.settings)
-    await supervisor.watch()
+    try:
+        if demo:
+            await _demo(machine.settings)
+        await deploying
+        await supervisor.watch()
+    finally:
+        deploying.cancel()
 
 
 async def _demo(settings: Settings) -> None:

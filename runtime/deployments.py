@@ -26,7 +26,7 @@ from runtime.temporal import RPC_TIMEOUT
 
 POLLED_WITHIN = timedelta(seconds=75)
 """A poll that gets no work ends after a minute and the next one begins: who is silent for longer is gone."""
-_LOOK_EVERY = timedelta(milliseconds=200)
+_LOOK_EVERY = timedelta(milliseconds=500)
 
 
 class VersionUnknown(Exception):
@@ -46,7 +46,7 @@ class Deployment:
 
 
 class Deployments:
-    """Every method raises RPCError if the server does not do what it is asked."""
+    """Every method raises RPCError if the server does not do what it is asked, at a pace that the server allows."""
 
     def __init__(self, client: Client) -> None:
         self._client = client
@@ -57,7 +57,9 @@ class Deployments:
             namespace=self._client.namespace, deployment_name=flow_task_queue(flow)
         )
         try:
-            answer = await self._client.workflow_service.describe_worker_deployment(request, timeout=RPC_TIMEOUT)
+            answer = await self._client.workflow_service.describe_worker_deployment(
+                request, retry=True, timeout=RPC_TIMEOUT
+            )
         except RPCError as error:
             if error.status == RPCStatusCode.NOT_FOUND:
                 return Deployment()
@@ -88,7 +90,9 @@ class Deployments:
             allow_no_pollers=False,
         )
         try:
-            await self._client.workflow_service.set_worker_deployment_current_version(request, timeout=RPC_TIMEOUT)
+            await self._client.workflow_service.set_worker_deployment_current_version(
+                request, retry=True, timeout=RPC_TIMEOUT
+            )
         except RPCError as error:
             raise _told(error, flow, build) from error
         await self._settled(flow)
@@ -103,7 +107,9 @@ class Deployments:
             identity=self._client.identity,
         )
         try:
-            await self._client.workflow_service.set_worker_deployment_ramping_version(request, timeout=RPC_TIMEOUT)
+            await self._client.workflow_service.set_worker_deployment_ramping_version(
+                request, retry=True, timeout=RPC_TIMEOUT
+            )
         except RPCError as error:
             raise _told(error, flow, build or "none") from error
         await self._settled(flow)
@@ -119,6 +125,7 @@ class Deployments:
                 task_queue=TaskQueue(name=flow_task_queue(flow)),
                 task_queue_type=TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW,
             ),
+            retry=True,
             timeout=RPC_TIMEOUT,
         )
         now = datetime.now(UTC)
@@ -135,7 +142,9 @@ class Deployments:
             namespace=self._client.namespace, deployment_name=flow_task_queue(flow)
         )
         while True:
-            answer = await self._client.workflow_service.describe_worker_deployment(request, timeout=RPC_TIMEOUT)
+            answer = await self._client.workflow_service.describe_worker_deployment(
+                request, retry=True, timeout=RPC_TIMEOUT
+            )
             state = answer.worker_deployment_info.routing_config_update_state
             if state != RoutingConfigUpdateState.ROUTING_CONFIG_UPDATE_STATE_IN_PROGRESS:
                 return

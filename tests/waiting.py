@@ -8,7 +8,7 @@ import time
 from collections.abc import Awaitable, Callable
 
 
-async def until(holds: Callable[[], bool] | Callable[[], Awaitable[bool]], within: float = 60) -> None:
+async def until(holds: Callable[[], bool] | Callable[[], Awaitable[bool]], within: float = 60, every: float = 0.02) -> None:
     """Return as soon as the condition holds; fail after `within` seconds, naming the condition's source."""
     deadline = time.monotonic() + within
     while True:
@@ -17,4 +17,4 @@ async def until(holds: Callable[[], bool] | Callable[[], Awaitable[bool]], withi
             return
         if time.monotonic() > deadline:
             raise AssertionError(f"not within {within} s: {inspect.getsource(holds).strip()}")
-        await asyncio.sleep(0.02)
+        await asyncio.sleep(every)

@@ -6,6 +6,7 @@ import ast
 import hashlib
 import importlib.util
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 from workflows.discovery import FlowClass
@@ -14,10 +15,12 @@ _FOLLOWED = ("domain", "workflows")
 """What decides a flow's commands. Activities are not part of it: all versions of a flow share them."""
 
 
+@cache
 def build_id(flow: FlowClass) -> str:
     """Twelve hexadecimal digits that change with the flow's module and whatever it imports of `domain` and `workflows`.
 
-    Every character counts but line ends: a comment makes a version too, whose contacts move on without noticing.
+    Every character counts but line ends: a comment makes a version too, whose contacts move on without noticing. Read
+    once: an edit while a process runs makes no other version of what it has loaded.
     """
     sources: dict[str, str] = {}
     _gather(flow.__module__, sources)

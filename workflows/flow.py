@@ -46,7 +46,8 @@ class Flow(ABC, Generic[SettingsT]):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        (cls.settings_model,) = get_args(cls.__orig_bases__[0])  # type: ignore[attr-defined]
+        if settings := get_args(cls.__orig_bases__[0]):  # type: ignore[attr-defined]
+            (cls.settings_model,) = settings
 
     @workflow.init
     def __init__(self, enrollment: Enrollment) -> None:

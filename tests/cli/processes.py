@@ -17,7 +17,7 @@ from cli.ending import is_alive
 from cli.ports import LOOPBACK, unused_port
 from cli.record import Record
 
-COMMAND = (sys.executable, "-m", "cli.main")
+COMMAND = (sys.executable, "-P", "-m", "cli.main")
 DEADLINE_SECONDS = 60
 
 

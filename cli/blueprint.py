@@ -1,0 +1,220 @@
+"""A new flow before it is written: its first steps with names, and a setting for each of its times."""
+
+from __future__ import annotations
+
+import keyword
+import math
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TypeAlias
+
+from cli.failures import CommandFailed
+from cli.steps_language import LONGEST_NAME, Message, Question, Story, Wait
+from domain.flows import OnEdit
+
+_FLOW_NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
+_TAKEN_CLASSES = frozenset({"Enrollment", "Exit", "Field", "Flow", "Goal", "Journey", "JourneyStarter", "Outcome"})
+_TAKEN_CLASSES |= {"Duration", "FlowSettings", "FlowType", "OnEdit", "Workflow"}
+
+
+@dataclass(frozen=True)
+class Setting:
+    name: str
+    default: timedelta
+    description: str
+
+
+@dataclass(frozen=True)
+class Sent:
+    step: str
+
+
+@dataclass(frozen=True)
+class Waited:
+    step: str
+    setting: Setting
+
+
+@dataclass(frozen=True)
+class Asked:
+    step: str
+    event: str
+    setting: Setting
+    yes: Steps
+    no: Steps
+
+
+Steps: TypeAlias = tuple[Sent | Waited | Asked, ...]
+Answers: TypeAlias = Mapping[str, bool]
+"""By the step of a question; one that is not named is answered by no."""
+
+
+@dataclass(frozen=True)
+class Blueprint:
+    """All that the files of a new flow say."""
+
+    name: str
+    title: str
+    goal: str
+    owner: str
+    on_edit: OnEdit
+    steps: Steps
+    end: str
+
+    @property
+    def class_name(self) -> str:
+        return class_name(self.name)
+
+    @property
+    def messages(self) -> list[str]:
+        return [step.step for step in each(self.steps) if isinstance(step, Sent)]
+
+    @property
+    def settings(self) -> list[Setting]:
+        return [step.setting for step in each(self.steps) if not isinstance(step, Sent)]
+
+    @property
+    def listens(self) -> list[str]:
+        """Events that its questions ask for, besides the goal."""
+        events = {step.event for step in each(self.steps) if isinstance(step, Asked)}
+        return sorted(events - {self.goal})
+
+    @property
+    def days(self) -> int:
+        """How many days it takes at the longest, begun ones too."""
+        return math.ceil(_longest(self.steps) / timedelta(days=1))
+
+
+def drawn_up(name: str, title: str, goal: str, owner: str, on_edit: OnEdit, story: Story) -> Blueprint:
+    namer = _Namer(story)
+    return Blueprint(name, title, goal, owner, on_edit, namer.steps(story), namer.free("series-sent"))
+
+
+def checked_flow_name(name: str) -> str:
+    """Raises: CommandFailed."""
+    if not _FLOW_NAME.fullmatch(name):
+        words = re.findall(r"[a-z0-9]+", re.sub(r"([a-z0-9])([A-Z])", r"\1_\2", name).lower())
+        mended = "_".join(words)[:LONGEST_NAME].rstrip("_")
+        mend = f"write {mended}" if _FLOW_NAME.fullmatch(mended) else "write it like win_back"
+        raise CommandFailed(f"{name!r} is no name of a flow, which is in snake_case: {mend}")
+    if len(name) > LONGEST_NAME:
+        raise CommandFailed(f"{name} has {len(name)} characters: name the flow in {LONGEST_NAME} or less")
+    if keyword.iskeyword(name) or class_name(name) in _TAKEN_CLASSES:
+        raise CommandFailed(f"{name} means something else in a flow's code: name it more fully, such as {name}_series")
+    return name
+
+
+def class_name(name: str) -> str:
+    return "".join(word.capitalize() for word in name.split("_"))
+
+
+def each(steps: Steps) -> Iterator[Sent | Waited | Asked]:
+    for step in steps:
+        yield step
+        if isinstance(step, Asked):
+            yield from each(step.yes)
+            yield from each(step.no)
+
+
+def path(steps: Steps, answers: Answers) -> Iterator[Sent | Waited | Asked]:
+    """What a contact who answers so comes to, in order."""
+    for step in steps:
+        yield step
+        if isinstance(step, Asked):
+            yield from path(step.yes if answers.get(step.step) else step.no, answers)
+
+
+def ways_to_yes(steps: Steps, on_the_way: Answers | None = None) -> Iterator[tuple[Asked, Answers]]:
+    """Each question with the answers that lead a contact to it and through it by yes."""
+    before = on_the_way or {}
+    for step in steps:
+        if isinstance(step, Asked):
+            yield step, {**before, step.step: True}
+            yield from ways_to_yes(step.yes, {**before, step.step: True})
+            yield from ways_to_yes(step.no, before)
+
+
+def _longest(steps: Steps) -> timedelta:
+    total = timedelta(0)
+    for step in steps:
+        if not isinstance(step, Sent):
+            total += step.setting.default
+        if isinstance(step, Asked):
+            total += max(_longest(step.yes), _longest(step.no))
+    return total
+
+
+class _Namer:
+    """Gives waits and questions names that no message and no other step has.
+
+    A wait is named for the message that it follows, or else for the one that it precedes; a question like its event,
+    and when that is asked again also for the message that it is asked of.
+    """
+
+    def __init__(self, story: Story) -> None:
+        self._steps = set(_message_names(story))
+        self._settings: set[str] = set()
+        self._latest = ""
+        """The latest message on every way to here, if there is one for all."""
+
+    def free(self, *names: str) -> str:
+        """The first of these that is free, or else the last with a number; taken from now on."""
+        tries = [*names, *(f"{names[-1]}-{number}" for number in range(2, 100))]
+        name = next(name for name in tries if name not in self._steps)
+        self._steps.add(name)
+        return name
+
+    def steps(self, story: Story) -> Steps:
+        return tuple(self._step(story, at) for at in range(len(story)))
+
+    def _step(self, story: Story, at: int) -> Sent | Waited | Asked:
+        item = story[at]
+        match item:
+            case Message():
+                self._latest = item.name
+                return Sent(item.name)
+            case Wait():
+                return self._wait(item, story[at - 1] if at else None, story[at + 1] if at + 1 < len(story) else None)
+            case Question():
+                return self._question(item)
+
+    def _wait(self, wait: Wait, before: object, then: object) -> Waited:
+        after = f"after-{before.name}" if isinstance(before, Message) else ""
+        if isinstance(then, Message):
+            step = self.free(after or f"before-{then.name}")
+            since = f"{before.name}" if isinstance(before, Message) else "what came before"
+            return Waited(
+                step, self._setting(f"{then.name}-after", wait.duration, f"send {then.name} this long after {since}")
+            )
+        step = self.free(after or "time-to-decide")
+        return Waited(step, self._setting(f"pause-{step}", wait.duration, "let this much time pass before going on"))
+
+    def _question(self, asked: Question) -> Asked:
+        name = asked.event.replace("_", "-")
+        step = self.free(name, *([f"{name}-{self._latest}"] if self._latest else []))
+        since = f" after {self._latest}" if self._latest else ""
+        setting = self._setting(f"{step}-within", asked.within, f"wait this long for {asked.event}{since}")
+        before = self._latest
+        yes = self.steps(asked.yes)
+        after_yes, self._latest = self._latest, before
+        no = self.steps(asked.no)
+        self._latest = self._latest if self._latest == after_yes else ""
+        return Asked(step, asked.event, setting, yes, no)
+
+    def _setting(self, words: str, default: timedelta, description: str) -> Setting:
+        name = words.replace("-", "_")
+        if name.startswith("model_"):  # pydantic's own
+            name = f"the_{name}"
+        name = next(n for n in (name, *(f"{name}_{number}" for number in range(2, 100))) if n not in self._settings)
+        self._settings.add(name)
+        return Setting(name, default, description)
+
+
+def _message_names(story: Story) -> Iterator[str]:
+    for item in story:
+        if isinstance(item, Message):
+            yield item.name
+        elif isinstance(item, Question):
+            yield from _message_names(item.yes + item.no)

@@ -1,0 +1,199 @@
+"""`cauce deploy`: contacts onto the flows' code at hand, told beforehand, and back again."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+
+from temporalio.client import Client
+from temporalio.service import RPCError
+
+from cli.failures import CommandFailed
+from cli.flows import known_flows
+from cli.forecast_view import as_json, forecast_table, progress_bar
+from cli.terminal import say, show
+from domain.flows import OnEdit
+from rehearsal.forecast import Fate, Forecast, Forecaster
+from runtime.deployments import POLLED_WITHIN, Deployment, Deployments, VersionUnknown
+from runtime.dispatch import Dispatcher
+from runtime.moving import Mover
+from runtime.rollout import Rolled, Rollout
+from runtime.settings import Settings
+from runtime.temporal import connect, temporal_address
+from store.database import Database
+from workflows.builds import build_id
+from workflows.discovery import FlowClass, discover_flows
+
+_REGISTERS_WITHIN = timedelta(seconds=10)
+
+
+@dataclass(frozen=True)
+class Situation:
+    """A flow's deployment as the server has it, the code at hand, and what would become of each contact."""
+
+    name: str
+    flow: FlowClass
+    build: str
+    deployment: Deployment
+    forecasts: list[Forecast]
+
+    @property
+    def lost(self) -> list[Forecast]:
+        return [forecast for forecast in self.forecasts if forecast.fate is Fate.CANNOT]
+
+    @property
+    def moves_everybody(self) -> bool:
+        return self.flow.about.on_edit is OnEdit.FOLLOW
+
+
+class Deployer:
+    """Works on one server and database. `gone` and `hosted` are builds known to have no worker, or to get one."""
+
+    def __init__(self, client: Client, database: Database, flows: Mapping[str, FlowClass]) -> None:
+        self._client = client
+        self._flows = flows
+        self._deployments = Deployments(client)
+        dispatcher = Dispatcher(database, client, {name: flow.about for name, flow in flows.items()})
+        self._mover = Mover(client, database, dispatcher)
+
+    async def look(self, name: str, *, move_pinned: bool = False, hosted: Collection[str] | None = None) -> Situation:
+        """See what a deploy of a flow would do. `hosted`: builds with a worker, if not all that poll."""
+        flow = self._flows[name]
+        if hosted is None:
+            polled = await self._deployments.polled(name)
+            hosted = [build for build, ago in polled.items() if ago < POLLED_WITHIN]
+        forecaster = Forecaster(self._client, name, flow, hosted, move_pinned=move_pinned)
+        with progress_bar(f"{name}: looking at open enrollments") as report:
+            forecasts = await forecaster.all(report)
+        return Situation(name, flow, build_id(flow), await self._deployments.of(name), forecasts)
+
+    async def carry_out(
+        self, situation: Situation, *, move_pinned: bool = False, gone: Collection[str] = ()
+    ) -> Rolled | None:
+        """Make the code at hand current, and move whom the situation says; None if the flow pins and nobody moves.
+
+        Raises: CommandFailed if no worker runs the code at hand, RPCError, TemporalUnavailable.
+        """
+        if situation.deployment.current != situation.build or situation.deployment.ramping is not None:
+            await self._make_current(situation.name, situation.build)
+        if not (situation.moves_everybody or move_pinned):
+            return None
+        return await self._roll(situation.name, situation.build, {each.run.run_id for each in situation.lost}, gone)
+
+    async def ramp(self, situation: Situation, percentage: float) -> Rolled | None:
+        """Give the code at hand a share of the contacts; the server picks which, and a larger share includes them."""
+        try:
+            await self._deployments.ramp(situation.name, situation.build, percentage)
+        except VersionUnknown as error:
+            raise _no_worker(situation.name, situation.build) from error
+        if not situation.moves_everybody:
+            return None
+        lost = {each.run.run_id for each in situation.lost}
+        return await Rollout(self._client, self._mover, situation.name, situation.build, leave=lost).ask_all()
+
+    async def roll_back(self, name: str) -> tuple[str, Rolled | None]:
+        """End a ramp, or make the version current that was so before, and move the contacts back to it.
+
+        Returns: that version. Raises: CommandFailed if there is none, or no worker runs it.
+        """
+        deployment = await self._deployments.of(name)
+        if deployment.ramping is not None and deployment.current is not None:
+            await self._deployments.ramp(name, None, 0)
+            build = deployment.current
+        elif deployment.previous is not None:
+            build = deployment.previous
+            await self._make_current(name, build)
+        else:
+            raise CommandFailed(f"{name} has no earlier version to go back to")
+        if self._flows[name].about.on_edit is OnEdit.PIN:
+            return build, None
+        return build, await self._roll(name, build, (), ())
+
+    async def _roll(self, name: str, build: str, leave: Collection[str], gone: Collection[str]) -> Rolled:
+        rollout = Rollout(self._client, self._mover, name, build, leave=leave, gone=gone)
+        with progress_bar(f"{name}: moving contacts to build {build}") as report:
+            return await rollout.run(lambda rolled: report(rolled.moved, rolled.behind_at_first))
+
+    async def _make_current(self, name: str, build: str) -> None:
+        """Wait a little for a worker that has just been started."""
+        try:
+            async with asyncio.timeout(_REGISTERS_WITHIN.total_seconds()):
+                while True:
+                    try:
+                        return await self._deployments.make_current(name, build)
+                    except VersionUnknown:
+                        await asyncio.sleep(0.2)
+        except TimeoutError:
+            raise _no_worker(name, build) from None
+
+
+async def deploy(
+    settings: Settings,
+    names: Iterable[str],
+    *,
+    preview: bool,
+    ramp: float | None,
+    rollback: bool,
+    move_pinned: bool,
+    json: bool,
+) -> bool:
+    """The command. Returns: whether every contact could be carried. Raises: CommandFailed."""
+    flows = discover_flows()
+    chosen = known_flows(names) or list(flows)
+    async with deployer(settings, flows) as deploying:
+        if rollback:
+            for name in chosen:
+                build, rolled = await deploying.roll_back(name)
+                say(f"{name}: build {build} is current again{moved(rolled)}")
+            return True
+        situations = [await deploying.look(name, move_pinned=move_pinned) for name in chosen]
+        if json:
+            say(as_json(situations))
+        else:
+            show(forecast_table(situations))
+        if not preview:
+            for situation in situations:
+                if ramp is not None:
+                    rolled = await deploying.ramp(situation, ramp)
+                    say(f"{situation.name}: build {situation.build} gets {ramp:g} % of the contacts{moved(rolled)}")
+                else:
+                    rolled = await deploying.carry_out(situation, move_pinned=move_pinned)
+                    say(f"{situation.name}: build {situation.build} is current{moved(rolled)}")
+        return not any(situation.lost for situation in situations)
+
+
+@asynccontextmanager
+async def deployer(settings: Settings, flows: Mapping[str, FlowClass]) -> AsyncIterator[Deployer]:
+    """Connected to what the environment names. Raises: CommandFailed."""
+    database = Database(settings.resolved_database_url())
+    try:
+        await database.require_current()
+        try:
+            client = await connect()
+        except RuntimeError:
+            raise CommandFailed(
+                f"Temporal at {temporal_address()} does not answer: start it by `cauce up`, or set TEMPORAL_ADDRESS"
+            ) from None
+        try:
+            yield Deployer(client, database, flows)
+        except RPCError as error:
+            raise CommandFailed(f"Temporal refuses: {error.message}") from error
+    finally:
+        await database.close()
+
+
+def moved(rolled: Rolled | None) -> str:
+    if rolled is None:
+        return "; contacts finish on the version that they started with"
+    left = "".join(f"\n  stays behind: {reason}" for reason in rolled.left.values())
+    return f"; {rolled.moved} of {rolled.behind_at_first} contacts who were behind have moved{left}"
+
+
+def _no_worker(name: str, build: str) -> CommandFailed:
+    return CommandFailed(
+        f"no worker runs {name} with the code at hand, build {build}: start `cauce worker` with it beside the old one, "
+        "or restart `cauce up`, which does the rest itself"
+    )

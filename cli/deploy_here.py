@@ -1,0 +1,79 @@
+"""What `cauce up` does about flows that were edited since it last ran: there is one machine, and the new code is on it.
+
+Contacts who follow get new runs on it, with the memory that the server's history tells. Contacts who are pinned finish
+on the code that they started with: it was kept when it was at hand, and gets a worker of its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from temporalio.service import RPCError
+
+from cli.deploy import Deployer, moved
+from cli.failures import CommandFailed
+from cli.forecast_view import forecast_table
+from cli.kept_code import KeptCode
+from cli.machine import Machine
+from cli.supervisor import Supervisor
+from cli.terminal import say, show
+from domain.flows import OnEdit
+from runtime.deployments import Deployments
+from runtime.dispatch import TemporalUnavailable
+from runtime.moving import open_runs
+from store.database import Database
+from workflows.builds import build_id
+from workflows.discovery import FlowClass, discover_flows
+
+
+class DeployHere:
+    """For one `cauce up`, whose worker runs the code at hand by now, and no other worker runs."""
+
+    def __init__(self, machine: Machine, supervisor: Supervisor, kept: KeptCode) -> None:
+        self._machine = machine
+        self._supervisor = supervisor
+        self._kept = kept
+        self._flows = discover_flows()
+
+    async def run(self) -> None:
+        """Bring every flow to the code at hand. What stands in the way is said, and holds up nothing else."""
+        client = await self._machine.connect()
+        database = Database(self._machine.settings.resolved_database_url())
+        try:
+            deployer = Deployer(client, database, self._flows)
+            needed = {(name, build_id(flow)) for name, flow in self._flows.items()}
+            for name, flow in self._flows.items():
+                builds = {run.build async for run in open_runs(client, name)} - {None, build_id(flow)}
+                needed |= {(name, build) for build in builds if build}
+                await self._bring(deployer, Deployments(client), name, flow, sorted(filter(None, builds)))
+            await asyncio.to_thread(self._kept.forget_all_but, needed)
+        except (RPCError, TemporalUnavailable) as error:
+            say(f"flows are not all on the code at hand: {error}; run `cauce deploy` later")
+        finally:
+            await database.close()
+
+    async def _bring(
+        self, deployer: Deployer, deployments: Deployments, name: str, flow: FlowClass, builds: list[str]
+    ) -> None:
+        hosted = await self._host(name, builds) if flow.about.on_edit is OnEdit.PIN else []
+        if not builds and (await deployments.of(name)).current == build_id(flow):
+            return
+        situation = await deployer.look(name, hosted=[build_id(flow), *hosted])
+        if builds:
+            show(forecast_table([situation]))
+        rolled = await deployer.carry_out(situation, gone=[build for build in builds if build not in hosted])
+        say(f"{name} … build {situation.build} is current{moved(rolled) if builds else ''}")
+
+    async def _host(self, name: str, builds: list[str]) -> list[str]:
+        """Start a worker for each build that contacts are pinned to; answer which of them have one now."""
+        hosted = []
+        for build in builds:
+            place = self._kept.place_of(name, build)
+            if place is None:
+                continue
+            try:
+                await self._supervisor.start(self._machine.conductor(name, build, place))
+                hosted.append(build)
+            except CommandFailed as failure:
+                say(str(failure))
+        return hosted

@@ -1,0 +1,104 @@
+"""Bringing the contacts of a flow onto a version: those who are behind are asked, or replaced, until nobody is left."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field
+from datetime import timedelta
+from functools import partial
+
+from temporalio.client import Client
+
+from runtime.deployments import POLLED_WITHIN, Deployments
+from runtime.in_turns import in_turns
+from runtime.moving import Mover, OpenRun, open_runs
+from runtime.recall import Unreadable
+
+_LOOK_EVERY = timedelta(milliseconds=500)
+_ASK_AGAIN = timedelta(seconds=10)
+
+
+@dataclass
+class Rolled:
+    """How far a roll-out is: contacts who were behind, who are, and who stay there, with the reason."""
+
+    behind_at_first: int = 0
+    behind: int = 0
+    left: dict[str, str] = field(default_factory=dict)
+    """By run id."""
+
+    @property
+    def moved(self) -> int:
+        """Moved, or ended meanwhile."""
+        return self.behind_at_first - self.behind
+
+
+class Rollout:
+    """`leave` are run ids that are not to be touched. `gone` are builds that are known to have no worker any more."""
+
+    def __init__(
+        self,
+        client: Client,
+        mover: Mover,
+        flow: str,
+        build: str,
+        *,
+        leave: Collection[str] = (),
+        gone: Collection[str] = (),
+    ) -> None:
+        self._client = client
+        self._mover = mover
+        self._flow = flow
+        self._build = build
+        self._leave = leave
+        self._gone = gone
+        self._asked: dict[str, float] = {}
+        self.rolled = Rolled()
+
+    async def run(self, report: Callable[[Rolled], None]) -> Rolled:
+        """Move everybody who is not on the build, until only those are left who stay. May be cut off and repeated.
+
+        A contact whose message is on its way moves after it. Raises: RPCError, TemporalUnavailable.
+        """
+        while True:
+            behind = await self._behind()
+            self.rolled.behind = len(behind)
+            self.rolled.behind_at_first = max(self.rolled.behind_at_first, len(behind))
+            report(self.rolled)
+            movable = [run for run in behind if run.run_id not in self.rolled.left]
+            if not movable:
+                return self.rolled
+            polled = await Deployments(self._client).polled(self._flow)
+            alive = {build for build, ago in polled.items() if ago < POLLED_WITHIN and build not in self._gone}
+            await in_turns(partial(self._move, alive), movable)
+            await asyncio.sleep(_LOOK_EVERY.total_seconds())
+
+    async def ask_all(self) -> Rolled:
+        """Ask everybody who is not on the build once, as for a ramp, whose share the server picks."""
+        behind = await self._behind()
+        await in_turns(self._mover.ask, behind)
+        while any(await in_turns(self._mover.is_deciding, behind)):
+            await asyncio.sleep(_LOOK_EVERY.total_seconds())
+        left = {run.run_id for run in await self._behind()}
+        still = [run for run in behind if run.run_id in left]
+        return Rolled(behind_at_first=len(behind), behind=len(still))
+
+    async def _behind(self) -> list[OpenRun]:
+        runs = [run async for run in open_runs(self._client, self._flow)]
+        return [run for run in runs if run.build not in (None, self._build) and run.run_id not in self._leave]
+
+    async def _move(self, alive: Collection[str], run: OpenRun) -> None:
+        if run.build in alive:
+            if (
+                time.monotonic() - self._asked.get(run.run_id, -_ASK_AGAIN.total_seconds())
+                >= _ASK_AGAIN.total_seconds()
+            ):
+                self._asked[run.run_id] = time.monotonic()
+                await self._mover.ask(run)
+            return
+        try:
+            await self._mover.replace(run)
+        except Unreadable as error:
+            self.rolled.left[run.run_id] = str(error)

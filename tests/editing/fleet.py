@@ -1,0 +1,146 @@
+"""Many contacts in one flow on a full server, with workers of one version or another beside them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import timedelta
+from pathlib import Path
+
+from pydantic import JsonValue
+from sqlmodel import col, select
+from temporalio.client import Client
+
+from cli.deploy import Deployer
+from domain.contacts import ContactProfile
+from domain.flows import Progress
+from emails.templates import Templates
+from integrations.outbox.mailer import OutboxMailer
+from runtime.dispatch import Dispatcher
+from runtime.in_turns import in_turns
+from runtime.settings import Settings
+from store.contacts import upsert_contact
+from store.database import Database
+from store.enrollments import enroll
+from store.events import record_event
+from store.tables import ContactRow, EnrollmentRow, EventRow, MessageRow, new_id, now
+from tests.editing.tour_before import TourBefore
+from tests.emails.project import BODY, FOOTER
+from tests.waiting import until
+from worker.process import conducting, mailing
+from workflows.discovery import FlowClass
+
+FLOW = "tour"
+MESSAGES = ("welcome", "case-study", "story", "reminder", "tip", "note", "goodbye", "survey")
+
+
+class Fleet:
+    """Contacts of one flow by the step that each rests at."""
+
+    def __init__(self, client: Client, database: Database, folder: Path) -> None:
+        self.client = client
+        self.database = database
+        self.dispatcher = Dispatcher(database, client, {FLOW: TourBefore.about})
+        self.settings = Settings(data_dir=folder, email_rate=2000)
+        self.templates = _templates(folder)
+        self.rows: list[EnrollmentRow] = []
+
+    @asynccontextmanager
+    async def emailing(self) -> AsyncIterator[None]:
+        mailer = OutboxMailer(self.settings.outbox_folder)
+        async with mailing(self.client, self.settings, self.database, mailer, self.templates, {FLOW: TourBefore}):
+            yield
+
+    @asynccontextmanager
+    async def working(self, *versions: FlowClass) -> AsyncIterator[None]:
+        """A worker of each version."""
+        async with AsyncExitStack() as stack:
+            for version in versions:
+                await stack.enter_async_context(conducting(self.client, self.database, {FLOW: version}))
+            yield
+
+    def deployer(self, version: FlowClass) -> Deployer:
+        return Deployer(self.client, self.database, {FLOW: version})
+
+    async def enroll(self, rests_at: str, elsewhere: timedelta = timedelta(0)) -> EnrollmentRow:
+        number = len(self.rows)
+        async with self.database.write() as session:
+            profile = ContactProfile(email=f"contact-{number}@example.com", first_name=f"Contact {number}")
+            contact = (await upsert_contact(session, profile, {}, "test")).contact
+            settings: dict[str, JsonValue] = {"rests_at": rests_at, "elsewhere": f"PT{elsewhere.total_seconds():f}S"}
+            row = await enroll(
+                session, flow=FLOW, contact_id=contact.id, settings=settings, reenroll_after=timedelta(0)
+            )
+        self.rows.append(row)
+        assert await self.dispatcher.start(row)
+        return row
+
+    async def happens(self, row: EnrollmentRow, name: str) -> None:
+        """As the API does it: stored, then told."""
+        async with self.database.write() as session:
+            contact = await session.get_one(ContactRow, row.contact_id)
+            event = EventRow(id=new_id(), contact_id=contact.id, name=name, occurred_at=now())
+            await record_event(session, contact, event)
+        await self.dispatcher.deliver(event)
+
+    async def progress(self, rows: Iterable[EnrollmentRow]) -> list[Progress]:
+        return await in_turns(self.dispatcher.progress, rows)
+
+    async def at_rest(self) -> None:
+        """Wait until each contact stands at the wait that takes its time."""
+        await self.come_to({row.id: str(row.settings["rests_at"]) for row in self.rows})
+
+    async def come_to(self, places: Mapping[str, str]) -> None:
+        """Wait until each of these enrollments waits at its step."""
+        under_way = [row for row in self.rows if row.id in places]
+
+        async def all_there() -> bool:
+            nonlocal under_way
+            standing = zip(under_way, await self.progress(under_way), strict=True)
+            under_way = [row for row, at in standing if at.step != places[row.id] or at.next_wake_at is None]
+            return not under_way
+
+        await until(all_there, within=300, every=0.5)
+
+    async def messages(self) -> dict[str, list[str]]:
+        """The steps whose emails each enrollment got, in order. Fails if any was handed over twice."""
+        async with self.database.read() as session:
+            rows = list(await session.exec(select(MessageRow).order_by(col(MessageRow.id))))
+        assert {row.handovers for row in rows} <= {1}
+        assert not [key for key, count in Counter((row.enrollment_id, row.step) for row in rows).items() if count > 1]
+        sent: dict[str, list[str]] = {row.id: [] for row in self.rows}
+        for row in rows:
+            if row.status == "sent":
+                sent[row.enrollment_id].append(row.step)
+        return sent
+
+    async def exits(self) -> Counter[str]:
+        async with self.database.read() as session:
+            rows = await session.exec(select(EnrollmentRow))
+            return Counter(row.exit or row.status for row in rows)
+
+    async def all_buy(self) -> None:
+        """Everybody reaches the goal: whoever was lost would not hear of it."""
+        await in_turns(lambda row: self.happens(row, "bought"), self.rows)
+
+        async def ended() -> bool:
+            return (await self.exits())["active"] == 0
+
+        await until(ended, within=300, every=0.2)
+
+
+def _templates(folder: Path) -> Templates:
+    root = folder / "emails"
+    texts: Mapping[str, str] = {f"layout/{locale}/footer.mjml": FOOTER for locale in ("en", "es")}
+    files: dict[str, str] = dict(texts)
+    for message in MESSAGES:
+        files[f"{FLOW}/{message}/message.toml"] = 'class = "relationship"\ntopic = "specimens"\n'
+        for locale in ("en", "es"):
+            files[f"{FLOW}/{message}/{locale}/subject.txt"] = f"{message} for {{{{ contact.first_name }}}}\n"
+            files[f"{FLOW}/{message}/{locale}/body.mjml"] = BODY.replace("LOCALE", locale)
+    for name, text in files.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    return Templates.load(root)
