@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -15,8 +15,10 @@ from temporalio.client import Client
 from cli.deploy import Deployer
 from domain.contacts import ContactProfile
 from domain.flows import Progress
+from domain.messages import Mailer
 from emails.templates import Templates
 from integrations.outbox.mailer import OutboxMailer
+from runtime.deployments import Deployments
 from runtime.dispatch import Dispatcher
 from runtime.in_turns import in_turns
 from runtime.settings import Settings
@@ -47,18 +49,22 @@ class Fleet:
         self.rows: list[EnrollmentRow] = []
 
     @asynccontextmanager
-    async def emailing(self) -> AsyncIterator[None]:
-        mailer = OutboxMailer(self.settings.outbox_folder)
+    async def emailing(self, mailer: Mailer | None = None) -> AsyncIterator[None]:
+        mailer = mailer or OutboxMailer(self.settings.outbox_folder)
         async with mailing(self.client, self.settings, self.database, mailer, self.templates, {FLOW: TourBefore}):
             yield
 
     @asynccontextmanager
     async def working(self, *versions: FlowClass) -> AsyncIterator[None]:
-        """A worker of each version."""
+        """A worker of each version; the first is current if none was."""
         async with AsyncExitStack() as stack:
             for version in versions:
                 await stack.enter_async_context(conducting(self.client, self.database, {FLOW: version}))
+                await until(self._has_current_version)
             yield
+
+    async def _has_current_version(self) -> bool:
+        return (await Deployments(self.client).of(FLOW)).current is not None
 
     def deployer(self, version: FlowClass) -> Deployer:
         return Deployer(self.client, self.database, {FLOW: version})
@@ -101,7 +107,7 @@ class Fleet:
             under_way = [row for row, at in standing if at.step != places[row.id] or at.next_wake_at is None]
             return not under_way
 
-        await until(all_there, within=300, every=0.5)
+        await until(all_there, within=120, every=0.5)
 
     async def messages(self) -> dict[str, list[str]]:
         """The steps whose emails each enrollment got, in order. Fails if any was handed over twice."""
@@ -120,14 +126,21 @@ class Fleet:
             rows = await session.exec(select(EnrollmentRow))
             return Counter(row.exit or row.status for row in rows)
 
+    async def is_being_replaced(self, row: EnrollmentRow) -> bool:
+        async with self.database.read() as session:
+            return (await session.get_one(EnrollmentRow, row.id)).replacing_since is not None
+
+    async def have_ended(self, rows: Sequence[EnrollmentRow]) -> bool:
+        ids = [row.id for row in rows]
+        async with self.database.read() as session:
+            found = await session.exec(select(EnrollmentRow.status).where(col(EnrollmentRow.id).in_(ids)))
+            return set(found) == {"ended"}
+
     async def all_buy(self) -> None:
         """Everybody reaches the goal: whoever was lost would not hear of it."""
         await in_turns(lambda row: self.happens(row, "bought"), self.rows)
 
-        async def ended() -> bool:
-            return (await self.exits())["active"] == 0
-
-        await until(ended, within=300, every=0.2)
+        await until(lambda: self.have_ended(self.rows), within=120, every=0.2)
 
 
 def _templates(folder: Path) -> Templates:

@@ -4,25 +4,19 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import AsyncIterator
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
-from temporalio.contrib.pydantic import pydantic_data_converter
-from temporalio.testing import WorkflowEnvironment
 
 from rehearsal.forecast import Fate
 from runtime.moving import open_runs
-from runtime.temporal import CONTACT_ID
-from store.database import Database
-from tests.conftest import SCRIPTS
 from tests.editing.fleet import FLOW, Fleet
-from tests.editing.tour_after import TourAfter
+from tests.editing.tour_after import TourAfter, TourPinned
 from tests.editing.tour_before import TourBefore
+from tests.waiting import until
 from workflows.builds import build_id
 
-CONTACTS = int(os.environ.get("CAUCE_TEST_CONTACTS", "110"))
+CONTACTS = int(os.environ.get("CAUCE_TEST_CONTACTS", "45"))
 LOOP_1 = ["breath", "survey"]
 LOOP_2 = [*LOOP_1, "note-1"]
 LOOP_3 = [*LOOP_2, "note-2"]
@@ -40,18 +34,6 @@ LANDINGS = {
 }
 """By the step that a contact rests at before the edit: where they come to first, and which steps they are past."""
 RESTS_AFTERWARDS = {"goodbye": "farewell-pause"}
-
-
-@pytest.fixture
-async def fleet(database: Database, tmp_path: Path) -> AsyncIterator[Fleet]:
-    """On a server of its own: its deployments are the test's."""
-    async with await WorkflowEnvironment.start_local(
-        dev_server_existing_path=str(SCRIPTS / "temporal"),
-        search_attributes=[CONTACT_ID],
-        data_converter=pydantic_data_converter,
-        dev_server_log_level="error",
-    ) as environment:
-        yield Fleet(environment.client, database, tmp_path)
 
 
 async def spread(fleet: Fleet) -> None:
@@ -102,3 +84,24 @@ async def test_contacts_who_follow_an_edit_repeat_nothing_and_land_where_the_pre
                 assert after[row.id] == before[row.id] + new
             await fleet.all_buy()
         assert await fleet.exits() == {"goal": CONTACTS}
+
+
+async def test_pinned_contacts_stay_and_finish_on_the_version_that_they_started_with(fleet: Fleet) -> None:
+    async with fleet.emailing(), fleet.working(TourBefore, TourPinned):
+        await spread(fleet)
+        before = await fleet.messages()
+        deployer = fleet.deployer(TourPinned)
+        situation = await deployer.look(FLOW)
+        assert Counter(forecast.fate for forecast in situation.forecasts) == {Fate.STAYS: CONTACTS}
+        assert await deployer.carry_out(situation) is None
+        newcomer = await fleet.enroll("breath")
+        await fleet.come_to({newcomer.id: "breath"})
+        runs = [run async for run in open_runs(fleet.client, FLOW)]
+        assert Counter(run.build for run in runs) == {build_id(TourBefore): CONTACTS, build_id(TourPinned): 1}
+        asked = [row for row in fleet.rows if row.settings["rests_at"] == "reply-1"]
+        for row in asked:
+            await fleet.happens(row, "replied")
+        await until(lambda: fleet.have_ended(asked))
+        assert await fleet.messages() == {**before, newcomer.id: []}
+        await fleet.all_buy()
+    assert await fleet.exits() == {"completed": len(asked), "goal": CONTACTS + 1 - len(asked)}

@@ -1,0 +1,235 @@
+"""What happens to contacts at the very moment that they move."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import Counter
+from datetime import timedelta
+
+import pytest
+
+from cli.failures import CommandFailed
+from domain.messages import EmailMessage, Receipt
+from integrations.outbox.mailer import OutboxMailer
+from rehearsal.forecast import Fate
+from runtime.deployments import Deployments
+from runtime.in_turns import in_turns
+from runtime.moving import open_runs
+from runtime.recall import recall
+from store import enrollments
+from store.tables import now
+from tests.editing.fleet import FLOW, Fleet
+from tests.editing.tour_after import TourAfter, TourPinned
+from tests.editing.tour_before import TourBefore
+from tests.editing.tour_broken import TourBroken
+from tests.waiting import until
+from workflows.builds import build_id
+
+OLD, NEW = build_id(TourBefore), build_id(TourAfter)
+
+
+class Gated(OutboxMailer):
+    """Does not answer before the gate is open."""
+
+    def __init__(self, fleet: Fleet) -> None:
+        super().__init__(fleet.settings.outbox_folder)
+        self.gate = threading.Event()
+        self.reached = threading.Event()
+
+    def send(self, message: EmailMessage) -> Receipt:
+        self.reached.set()
+        self.gate.wait(60)
+        return super().send(message)
+
+
+@pytest.mark.parametrize("gone", [False, True], ids=["old workers still there", "old workers gone"])
+async def test_an_event_that_arrives_during_the_move_is_answered_once(fleet: Fleet, gone: bool) -> None:
+    async with fleet.emailing():
+        async with fleet.working(TourBefore):
+            for _ in range(20):
+                await fleet.enroll("clicked")
+            await fleet.at_rest()
+        async with fleet.working(*([TourAfter] if gone else [TourBefore, TourAfter])):
+            deployer = fleet.deployer(TourAfter)
+            situation = await deployer.look(FLOW)
+            rolled, *_ = await asyncio.gather(
+                deployer.carry_out(situation, gone=[OLD] if gone else []),
+                in_turns(lambda row: fleet.happens(row, "clicked"), fleet.rows),
+            )
+            assert rolled is not None
+            assert not rolled.left
+
+            async def everybody_has_the_story() -> bool:
+                sent = await fleet.messages()
+                return all("story" in steps or "case-study" in steps for steps in sent.values())
+
+            await until(everybody_has_the_story)
+            for steps in (await fleet.messages()).values():
+                assert steps[0] == "welcome"
+                assert steps.count("story") + steps.count("case-study") == 1
+                assert "reminder" not in steps
+            await fleet.all_buy()
+        assert await fleet.exits() == {"goal": 20}
+
+
+async def test_what_a_crash_in_the_middle_of_a_replacement_leaves_the_sweep_finishes(fleet: Fleet) -> None:
+    async with fleet.emailing():
+        async with fleet.working(TourBefore):
+            row = await fleet.enroll("clicked")
+            await fleet.at_rest()
+        async with fleet.working(TourAfter):
+            (run,) = [run async for run in open_runs(fleet.client, FLOW)]
+            async with fleet.database.write() as session:
+                replaced = await enrollments.begin_replacing(session, row.id)
+            assert replaced is not None
+            handle = fleet.client.get_workflow_handle(run.workflow_id, run_id=run.run_id)
+            memory = (await recall(await handle.fetch_history())).memory
+            await fleet.happens(row, "clicked")
+            await Deployments(fleet.client).make_current(FLOW, NEW)
+            await fleet.dispatcher.replace(replaced, memory)
+            await fleet.come_to({row.id: "clicked"})
+            swept = await fleet.dispatcher.sweep(grace=timedelta(0), closed_since=now() - timedelta(hours=1))
+            assert swept["enrollments_caught_up"] == 1
+            assert swept["outcomes_recorded"] == 0, "its first run was terminated, and the enrollment lives on"
+
+            async def has_the_story() -> bool:
+                return "story" in (await fleet.messages())[row.id]
+
+            await until(has_the_story)
+            again = await fleet.dispatcher.sweep(grace=timedelta(0), closed_since=now() - timedelta(hours=1))
+            assert again["enrollments_caught_up"] == 0
+
+
+@pytest.mark.parametrize("exit_", ["cancelled", "unsubscribed", "goal"])
+async def test_an_exit_that_no_worker_has_heard_of_ends_the_enrollment_after_its_move(fleet: Fleet, exit_: str) -> None:
+    async with fleet.emailing():
+        async with fleet.working(TourBefore):
+            row = await fleet.enroll("clicked")
+            await fleet.at_rest()
+        if exit_ == "cancelled":
+            await fleet.client.get_workflow_handle(f"{FLOW}:{row.contact_id}").cancel()
+        else:
+            await fleet.happens(row, {"goal": "bought"}.get(exit_, exit_))
+        async with fleet.working(TourAfter):
+            deployer = fleet.deployer(TourAfter)
+            await deployer.carry_out(await deployer.look(FLOW), gone=[OLD])
+            await until(lambda: fleet.have_ended([row]))
+        assert await fleet.exits() == {exit_: 1}
+        assert (await fleet.messages())[row.id] == ["welcome"]
+
+
+async def test_a_message_that_is_on_its_way_goes_out_once_and_the_contact_moves_after_it(fleet: Fleet) -> None:
+    mailer = Gated(fleet)
+    async with fleet.emailing(mailer), fleet.working(TourBefore, TourAfter):
+        row = await fleet.enroll("clicked")
+        await until(mailer.reached.is_set)
+        deployer = fleet.deployer(TourAfter)
+        situation = await deployer.look(FLOW)
+        assert [forecast.step for forecast in situation.forecasts] == ["welcome"]
+        moving = asyncio.create_task(deployer.carry_out(situation))
+
+        async def asked() -> bool:
+            handle = fleet.client.get_workflow_handle(f"{FLOW}:{row.contact_id}")
+            events = (await handle.fetch_history()).events
+            return any(event.HasField("workflow_execution_signaled_event_attributes") for event in events)
+
+        await until(asked)
+        mailer.gate.set()
+        rolled = await moving
+        assert rolled is not None
+        await fleet.come_to({row.id: "clicked"})
+        assert [run.build async for run in open_runs(fleet.client, FLOW)] == [NEW]
+        assert (await fleet.messages())[row.id] == ["welcome"]
+
+
+async def test_a_run_whose_message_is_being_sent_is_not_replaced_meanwhile(fleet: Fleet) -> None:
+    mailer = Gated(fleet)
+    async with fleet.emailing(mailer):
+        async with fleet.working(TourBefore):
+            row = await fleet.enroll("clicked")
+            await until(mailer.reached.is_set)
+        async with fleet.working(TourAfter):
+            deployer = fleet.deployer(TourAfter)
+            moving = asyncio.create_task(deployer.carry_out(await deployer.look(FLOW), gone=[OLD]))
+            await until(lambda: fleet.is_being_replaced(row))
+            mailer.gate.set()
+            assert await moving is not None
+            await fleet.come_to({row.id: "clicked"})
+        assert (await fleet.messages())[row.id] == ["welcome"]
+        assert len(list(fleet.settings.outbox_folder.glob("*.eml"))) == 1
+
+
+async def test_a_rollback_takes_contacts_back_without_repeating_anything(fleet: Fleet) -> None:
+    async with fleet.emailing(), fleet.working(TourBefore, TourAfter):
+        for place in ("clicked", "pause-2", "reply-3", "day"):
+            await fleet.enroll(place)
+        await fleet.at_rest()
+        deployer = fleet.deployer(TourAfter)
+        await deployer.carry_out(await deployer.look(FLOW))
+        places = ("clicked", "pause-2", "answer-3", "farewell-pause")
+        await fleet.come_to(dict(zip((row.id for row in fleet.rows), places, strict=True)))
+        sent = await fleet.messages()
+        build, rolled = await deployer.roll_back(FLOW)
+        assert build == OLD
+        assert rolled is not None
+        assert rolled.moved == 4
+        runs = [run async for run in open_runs(fleet.client, FLOW)]
+        assert {run.build for run in runs} == {OLD}
+        await fleet.come_to({fleet.rows[0].id: "clicked", fleet.rows[1].id: "pause-2"})
+        after = await fleet.messages()
+        assert [after[row.id] for row in fleet.rows[:2]] == [sent[row.id] for row in fleet.rows[:2]]
+
+
+async def test_a_ramp_moves_a_share_and_its_end_takes_it_back(fleet: Fleet) -> None:
+    async with fleet.emailing(), fleet.working(TourBefore, TourAfter):
+        for _ in range(24):
+            await fleet.enroll("clicked")
+        await fleet.at_rest()
+        deployer = fleet.deployer(TourAfter)
+        rolled = await deployer.ramp(await deployer.look(FLOW), 50)
+        assert rolled is not None
+        assert 0 < rolled.moved < 24
+        runs = [run async for run in open_runs(fleet.client, FLOW)]
+        assert Counter(run.build for run in runs) == {OLD: 24 - rolled.moved, NEW: rolled.moved}
+        build, back = await deployer.roll_back(FLOW)
+        assert build == OLD
+        assert back is not None
+        runs = [run async for run in open_runs(fleet.client, FLOW)]
+        assert {run.build for run in runs} == {OLD}
+        await fleet.at_rest()
+        assert set(map(tuple, (await fleet.messages()).values())) == {("welcome",)}
+
+
+async def test_code_that_fails_is_told_beforehand_and_nobody_is_moved_to_it(fleet: Fleet) -> None:
+    async with fleet.emailing(), fleet.working(TourBefore):
+        await fleet.enroll("clicked")
+        await fleet.at_rest()
+        deployer = fleet.deployer(TourBroken)
+        (forecast,) = (await deployer.look(FLOW)).forecasts
+        assert forecast.fate is Fate.CANNOT
+        assert forecast.step == "clicked"
+        assert "KeyError" in str(forecast.reason)
+        with pytest.raises(CommandFailed, match=f"no worker runs tour .* {build_id(TourBroken)}"):
+            await deployer.carry_out(await deployer.look(FLOW))
+        await fleet.at_rest()
+
+
+async def test_contacts_pinned_to_code_that_is_gone_wait_for_it_or_are_moved_on_request(fleet: Fleet) -> None:
+    async with fleet.emailing():
+        async with fleet.working(TourBefore):
+            row = await fleet.enroll("pause-2")
+            await fleet.at_rest()
+        async with fleet.working(TourPinned):
+            deployer = fleet.deployer(TourPinned)
+            situation = await deployer.look(FLOW, hosted=[build_id(TourPinned)])
+            (forecast,) = situation.forecasts
+            assert forecast.fate is Fate.CANNOT
+            assert "cauce worker --only tour" in str(forecast.reason)
+            assert await deployer.carry_out(situation) is None
+            situation = await deployer.look(FLOW, move_pinned=True, hosted=[build_id(TourPinned)])
+            assert [forecast.fate for forecast in situation.forecasts] == [Fate.MOVES]
+            rolled = await deployer.carry_out(situation, move_pinned=True, gone=[OLD])
+            assert rolled is not None
+            assert rolled.moved == 1
+            await fleet.come_to({row.id: "pause-2"})
