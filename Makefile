@@ -38,6 +38,7 @@ check: $(STAMP) ## lint, types and import rules
 
 bench: $(STAMP) ## measure, as ratios to a bare workflow in the same run
 	$(BIN)/python -m bench.enrollment
+	$(BIN)/python -m bench.journey
 
 lock: $(BIN)/uv ## resolve requirements.lock anew from pyproject.toml; newer versions by ARGS=--upgrade
 	$(BIN)/uv pip compile --quiet $(ARGS) --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url \

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import timedelta
-from pathlib import Path
 
 import psycopg
 import pytest
@@ -15,8 +14,10 @@ from temporalio.testing import WorkflowEnvironment
 from domain.flows import Exit
 from domain.messages import EmailMessage, Receipt
 from integrations.sendgrid.mailer import SendGridMailer
+from rehearsal.enrolled import Journey
+from rehearsal.journey import JourneysOn, JourneyStarter
 from store.database import Database
-from tests.flows.journey import Journey, JourneyStarter, starter
+from tests.flows.specimen_templates import with_specimens
 from tests.flows.specimens.drip import Drip
 from tests.integrations.fake_sendgrid import API_KEY, Answer, FakeSendGrid, failure
 from tests.waiting import until
@@ -44,8 +45,8 @@ async def attempted(journey: Journey, attempt: int) -> bool:
 
 
 @pytest.fixture
-def journey(temporal: WorkflowEnvironment, database: Database, tmp_path: Path) -> JourneyStarter:
-    return starter(temporal, database, tmp_path)
+def journey(temporal: WorkflowEnvironment, database: Database) -> JourneyStarter:
+    return with_specimens(JourneysOn(temporal, database))
 
 
 async def test_a_busy_provider_delays_a_message_and_does_not_lose_it(
@@ -133,7 +134,6 @@ async def test_a_receipt_that_cannot_be_written_leads_to_one_call_and_a_flow_tha
     temporal: WorkflowEnvironment,
     postgres: PostgresServer,
     postgres_database: Database,
-    tmp_path: Path,
     sendgrid: FakeSendGrid,
     mailer: SendGridMailer,
 ) -> None:
@@ -144,7 +144,7 @@ async def test_a_receipt_that_cannot_be_written_leads_to_one_call_and_a_flow_tha
             connection.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS {allowed}")
             connection.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [name])
 
-    journey = starter(temporal, postgres_database, tmp_path)
+    journey = with_specimens(JourneysOn(temporal, postgres_database))
     async with journey(Drip, mailer=ThenTheDatabaseGoes(mailer, lambda: allow_connections(False)), pause=NOW) as j:
         await until(lambda: attempted(j, 4))
         allow_connections(True)

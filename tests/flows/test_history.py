@@ -5,15 +5,15 @@ from __future__ import annotations
 import re
 from collections import Counter
 from datetime import timedelta
-from pathlib import Path
 
 from temporalio.api.enums.v1 import EventType
 from temporalio.client import WorkflowHistory
 from temporalio.testing import WorkflowEnvironment
 
 from domain.contacts import ContactProfile
+from rehearsal.journey import JourneysOn, JourneyStarter
 from store.database import Database
-from tests.flows.journey import JourneyStarter, starter
+from tests.flows.specimen_templates import with_specimens
 from tests.flows.specimens.drip import Drip
 from workflows.onboarding import Onboarding
 
@@ -22,11 +22,9 @@ def kinds(history: WorkflowHistory) -> Counter[str]:
     return Counter(EventType.Name(event.event_type).removeprefix("EVENT_TYPE_") for event in history.events)
 
 
-async def test_a_drip_step_costs_one_timer_and_one_activity(
-    temporal: WorkflowEnvironment, database: Database, tmp_path: Path
-) -> None:
+async def test_a_drip_step_costs_one_timer_and_one_activity(temporal: WorkflowEnvironment, database: Database) -> None:
     """On the full server, whose histories are what people pay for: entry, wait, one email, end."""
-    async with starter(temporal, database, tmp_path)(Drip, pause=timedelta(seconds=1)) as j:
+    async with with_specimens(JourneysOn(temporal, database))(Drip, pause=timedelta(seconds=1)) as j:
         await j.handle.result()
         history = await j.handle.fetch_history()
     counted = kinds(history)
@@ -49,7 +47,7 @@ async def test_nothing_personal_enters_temporal(journey: JourneyStarter) -> None
         await j.travel(days=4)
         await j.happens("activated")
         await j.outcome()
-        assert j.inbox() == ["welcome", "need-a-hand"]
+        assert j.inbox().steps == ["welcome", "need-a-hand"]
         description = await j.description()
         dump = (await j.handle.fetch_history()).to_json() + str(description.raw_description)
     for word in ("augusta", "secret", "kingsecret", "hidden engines", "clandestine"):

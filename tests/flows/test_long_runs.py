@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 from temporalio.client import WorkflowExecutionStatus
@@ -11,10 +10,11 @@ from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.testing import WorkflowEnvironment
 
 from domain.flows import Exit
+from rehearsal.journey import JourneysOn
 from runtime.temporal import CONTACT_ID
 from store.database import Database
 from tests.conftest import SCRIPTS
-from tests.flows.journey import starter
+from tests.flows.specimen_templates import with_specimens
 from tests.flows.specimens.marathon import Marathon
 from tests.waiting import until
 
@@ -33,14 +33,14 @@ async def impatient() -> AsyncIterator[WorkflowEnvironment]:
 
 
 async def test_no_step_is_repeated_and_no_event_is_lost_when_a_run_continues_as_new(
-    impatient: WorkflowEnvironment, database: Database, tmp_path: Path
+    impatient: WorkflowEnvironment, database: Database
 ) -> None:
-    async with starter(impatient, database, tmp_path)(Marathon) as j:
-        await until(lambda: j.inbox() == ["tip"])
+    async with with_specimens(JourneysOn(impatient, database))(Marathon) as j:
+        await until(lambda: j.inbox().steps == ["tip"])
         await j.happens("clicked", event_id="click")
         first_run = (await j.description()).run_id
         assert (await j.handle.result()).exit is Exit.COMPLETED
-        assert j.inbox() == ["tip", "finish"]
+        assert j.inbox().steps == ["tip", "finish"]
         described = await j.description()
         assert described.run_id != first_run
         assert await described.memo_value("enrollment_id") == j.row.id

@@ -1,0 +1,153 @@
+"""Lives one contact's enrollment in a flow, under skipped time: how flows are tested (docs/testing-flows.md).
+
+    async with journey(Onboarding, contact=ada) as j:
+        await j.travel(days=1)
+        await j.unsubscribe()
+        assert j.inbox().steps == ["welcome"]
+        assert (await j.outcome()).exit == "unsubscribed"
+
+Nothing is played but the clock: the flow's own code runs in a worker's sandbox, with the real activities, ledger and
+templates, on Temporal's test server; emails end up in an outbox.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Protocol
+
+from temporalio.client import WorkflowExecutionStatus
+from temporalio.testing import WorkflowEnvironment
+
+from domain.contacts import ContactProfile
+from domain.messages import Mailer
+from emails.templates import Templates
+from integrations.outbox.mailer import OutboxMailer
+from integrations.outbox.reader import Outbox
+from rehearsal.enrolled import Journey, JourneyFailed
+from rehearsal.stage import MEMORY, StageSettings, flow_name, fresh_database, skipping_server, templates_of
+from runtime.dispatch import Dispatcher
+from store.contacts import upsert_contact
+from store.database import Database
+from store.enrollments import enroll
+from worker.process import working
+from workflows.discovery import FlowClass
+
+ADA = ContactProfile(email="ada@example.com", first_name="Ada", last_name="Lovelace")
+"""Who a journey is about unless it says otherwise."""
+
+
+class JourneyStarter(Protocol):
+    """What the fixture `journey` is.
+
+    `contact` enters the flow with these `settings`, and with `consent` to topics or refusals of them. A flow that is
+    not of `workflows/` needs its `templates`. Another `mailer` than the outbox leaves the inbox empty.
+    """
+
+    def __call__(
+        self,
+        flow: FlowClass,
+        contact: ContactProfile = ADA,
+        consent: Mapping[str, bool] | None = None,
+        mailer: Mailer | None = None,
+        templates: Templates | None = None,
+        **settings: Any,
+    ) -> AbstractAsyncContextManager[Journey]: ...
+
+
+@asynccontextmanager
+async def journey(
+    flow: FlowClass,
+    contact: ContactProfile = ADA,
+    consent: Mapping[str, bool] | None = None,
+    mailer: Mailer | None = None,
+    templates: Templates | None = None,
+    **settings: Any,
+) -> AsyncIterator[Journey]:
+    """Enroll a contact, with a server, a database and a worker of its own; the end of the block takes them down."""
+    async with _enrolled(flow, contact, consent, mailer, templates, settings) as begun:
+        yield begun
+
+
+@dataclass(frozen=True)
+class JourneysOn:
+    """A JourneyStarter on a server and a database that are there: Temporal's full server too, whose time is real."""
+
+    environment: WorkflowEnvironment
+    database: Database
+
+    @asynccontextmanager
+    async def __call__(
+        self,
+        flow: FlowClass,
+        contact: ContactProfile = ADA,
+        consent: Mapping[str, bool] | None = None,
+        mailer: Mailer | None = None,
+        templates: Templates | None = None,
+        **settings: Any,
+    ) -> AsyncIterator[Journey]:
+        around = (self.environment, self.database)
+        async with _enrolled(flow, contact, consent, mailer, templates, settings, *around) as begun:
+            yield begun
+
+
+@asynccontextmanager
+async def _enrolled(
+    flow: FlowClass,
+    contact: ContactProfile,
+    consent: Mapping[str, bool] | None,
+    mailer: Mailer | None,
+    templates: Templates | None,
+    settings: Mapping[str, Any],
+    environment: WorkflowEnvironment | None = None,
+    database: Database | None = None,
+) -> AsyncIterator[Journey]:
+    """With a server and a database of its own, if they are not given."""
+    name = flow_name(flow)
+    templates = templates or templates_of(flow)
+    overrides = flow.settings_model(**settings).model_dump(mode="json", exclude_unset=True)
+    async with AsyncExitStack() as stack:
+        folder = Path(stack.enter_context(TemporaryDirectory(prefix="cauce-journey-", dir=MEMORY)))
+        server = environment if environment is not None else await stack.enter_async_context(skipping_server())
+        records = database if database is not None else await stack.enter_async_context(fresh_database(folder))
+        configuration = StageSettings(data_dir=folder)
+        dispatcher = Dispatcher(records, server.client, {name: flow.about})
+        await stack.enter_async_context(
+            working(
+                server.client,
+                configuration,
+                records,
+                mailer or OutboxMailer(configuration.outbox_folder),
+                templates,
+                {name: flow},
+                versioned=not server.supports_time_skipping_v1,
+            )
+        )
+        async with records.write() as session:
+            person = (await upsert_contact(session, contact, consent or {}, "rehearsal")).contact
+            row = await enroll(
+                session, flow=name, contact_id=person.id, settings=overrides, reenroll_after=timedelta(0)
+            )
+        if not await dispatcher.start(row):
+            raise AssertionError(f"{contact.email} is in {name} already, and that enrollment is still ending")
+        begun = Journey(flow, server, records, dispatcher, Outbox(configuration.outbox_folder), row)
+        try:
+            await begun.settle_if_skipping()
+            yield begun
+        except Exception as failure:
+            if not isinstance(failure, JourneyFailed):
+                failure.add_note(await begun.story())
+            raise
+        finally:
+            await _end(begun)
+
+
+async def _end(begun: Journey) -> None:
+    """A run that stays open would outlive its worker, and on a shared server meet the next one."""
+    skips = begun.environment.supports_time_skipping_v1
+    if skips and (await begun.description()).status is WorkflowExecutionStatus.RUNNING:
+        await begun.handle.terminate("the rehearsal is over")

