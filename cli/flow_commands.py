@@ -10,15 +10,24 @@ import typer
 from cli.runner import run
 from cli.terminal import say, show
 
-app = typer.Typer(help="List the flows, and what can be set in each.", pretty_exceptions_enable=False)
+app = typer.Typer(help="List the flows, how good each is, and what can be set in each.", pretty_exceptions_enable=False)
 
 
 @app.callback(invoke_without_command=True)
-def flows(context: typer.Context) -> None:
-    """List the flows, and what can be set in each."""
-    if context.invoked_subcommand is None:
-        from cli.flows import flows_table
+def flows(
+    context: typer.Context,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the list as JSON, with all that is missing in each flow.")
+    ] = False,
+) -> None:
+    """List the flows, how good each is as computed from its files, and what can be set in each."""
+    if context.invoked_subcommand is not None:
+        return
+    from cli.flows import flows_json, flows_table
 
+    if as_json:
+        say(flows_json())
+    else:
         show(flows_table())
 
 

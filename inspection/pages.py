@@ -20,6 +20,7 @@ from inspection.diagram import JOURNEY_END
 from inspection.diagram_mermaid import mermaid
 from inspection.diagram_source import ReadFlow
 from inspection.faults import Fault
+from inspection.grades import SCALE
 from inspection.outline import Step, steps
 from workflows.discovery import FlowClass, discover_flows
 
@@ -33,13 +34,14 @@ _ON_EDIT = {
 }
 
 
-def stale_pages(root: Path, package: ModuleType = workflows) -> list[Fault]:
+def stale_pages(root: Path, package: ModuleType = workflows, templates: Templates | None = None) -> list[Fault]:
     """What `write_pages` would mend: pages that are missing, differ from the code, or belong to no flow.
 
-    A page is named like its flow, so the stem of a fault's path is the flow, or `README` for the index.
+    A page is named like its flow, so the stem of a fault's path is the flow, or `README` for the index. `templates`
+    are those below `root`, if they are read already.
     """
     folder, faults = root / FOLDER, []
-    for name, text in _pages(root, package).items():
+    for name, text in _pages(root, package, templates).items():
         path = folder / name
         if not path.exists():
             faults.append(_fault(name, 1, "is missing"))
@@ -77,8 +79,8 @@ def _left_behind(root: Path, package: ModuleType) -> list[Path]:
     return [path for path in pages if path.name not in known and _MARK in path.read_text(encoding="utf-8")]
 
 
-def _pages(root: Path, package: ModuleType) -> dict[str, str]:
-    flows, templates = discover_flows(package), Templates.load(root / "emails")
+def _pages(root: Path, package: ModuleType, templates: Templates | None = None) -> dict[str, str]:
+    flows, templates = discover_flows(package), templates or Templates.load(root / "emails")
     pages = {f"{name}.md": _page(name, flow, templates) for name, flow in flows.items()}
     return {_INDEX: _index(flows), **pages}
 
@@ -89,7 +91,15 @@ def _index(flows: Mapping[str, FlowClass]) -> str:
         for name, flow in flows.items()
     ]
     head = ["# Flows", "", _MARK, "", f"One page a flow, written from its code by `{COMMAND}`.", ""]
-    return _text([*head, *_table(("flow", "what it does", "goal", "owner"), rows)])
+    scale = [(f"{requirement.grade}", requirement.told) for requirement in SCALE]
+    told = "`cauce flows` shows how far each flow is, as computed from its files. A grade asks for those above it too."
+    return _text(
+        [
+            *head,
+            *_table(("flow", "what it does", "goal", "owner"), rows),
+            *_section("Quality scale", [told, "", *_table(("grade", "asks that"), scale)]),
+        ]
+    )
 
 
 def _page(name: str, flow: FlowClass, templates: Templates) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -26,12 +28,23 @@ def told(run: Said) -> str:
     return run.stderr
 
 
-def test_flows_are_listed_with_what_can_be_set(cauce: Cauce, env: dict[str, str]) -> None:
+def test_flows_are_listed_with_their_quality_and_what_can_be_set(cauce: Cauce, env: dict[str, str]) -> None:
     listed = cauce("flows", env=env).stdout
     assert "activated: 40% within 14 days" in listed
     assert "customer success" in listed
     for default in ("hand_after=P3D", "tip_after=P7D", "check_in_after=P14D"):
         assert default in listed
+    assert "locales 2/2" in listed
+    assert re.search(r"exits \d/6 · histories \d/9", listed)
+
+
+def test_flows_are_listed_as_json_with_what_is_missing(cauce: Cauce, env: dict[str, str]) -> None:
+    (listed,) = [flow for flow in json.loads(cauce("flows", "--json", env=env).stdout) if flow["flow"] == "onboarding"]
+    assert listed["goal"] == {"event": "activated", "target": 0.4, "within": "P14D"}
+    assert listed["settings"] == {"hand_after": "P3D", "tip_after": "P7D", "check_in_after": "P14D"}
+    for fact in ("checks", "locales", "page", "exits", "histories"):
+        measure = listed["quality"][fact]
+        assert measure["of"] - measure["done"] == len(measure["missing"])
 
 
 def test_settings_error_names_the_variable_and_never_its_value(cauce: Cauce, env: dict[str, str]) -> None:
