@@ -22,6 +22,8 @@ from store.tables import EnrollmentRow
 
 logger = logging.getLogger(__name__)
 
+_MISTAKEN = 3
+"""Attempts at a workflow task: a worker that is killed costs one."""
 _VERSION = SearchAttributeKey.for_keyword("TemporalWorkerDeploymentVersion")
 
 
@@ -68,6 +70,11 @@ class Mover:
         description = await self._handle(run).describe(rpc_timeout=RPC_TIMEOUT)
         open_ = description.status is WorkflowExecutionStatus.RUNNING
         return open_ and description.raw_description.HasField("pending_workflow_task")
+
+    async def is_failing(self, run: OpenRun) -> bool:
+        """Whether a mistake in its code keeps a run from taking in anything, so that it cannot move by itself."""
+        description = await self._handle(run).describe(rpc_timeout=RPC_TIMEOUT)
+        return description.raw_description.pending_workflow_task.attempt >= _MISTAKEN
 
     async def replace(self, run: OpenRun) -> bool:
         """Let a new run take the place of one whose code is gone, with the memory that its history tells.

@@ -17,7 +17,7 @@ from runtime.moving import Mover, OpenRun, open_runs
 from runtime.recall import Unreadable
 
 _LOOK_EVERY = timedelta(milliseconds=500)
-_ASK_AGAIN = timedelta(seconds=10)
+_ASK_AGAIN = timedelta(seconds=5)
 
 
 @dataclass
@@ -79,7 +79,7 @@ class Rollout:
         """Ask everybody who is not on the build once, as for a ramp, whose share the server picks."""
         behind = await self._behind()
         await in_turns(self._mover.ask, behind)
-        while any(await in_turns(self._mover.is_deciding, behind)):
+        while any(await in_turns(self._mover.is_deciding, behind)):  # noqa: ASYNC110 - a server is asked, no event of ours
             await asyncio.sleep(_LOOK_EVERY.total_seconds())
         left = {run.run_id for run in await self._behind()}
         still = [run for run in behind if run.run_id in left]
@@ -90,14 +90,14 @@ class Rollout:
         return [run for run in runs if run.build not in (None, self._build) and run.run_id not in self._leave]
 
     async def _move(self, alive: Collection[str], run: OpenRun) -> None:
+        asked = self._asked.get(run.run_id)
         if run.build in alive:
-            if (
-                time.monotonic() - self._asked.get(run.run_id, -_ASK_AGAIN.total_seconds())
-                >= _ASK_AGAIN.total_seconds()
-            ):
-                self._asked[run.run_id] = time.monotonic()
+            if asked is not None and time.monotonic() - asked < _ASK_AGAIN.total_seconds():
+                return
+            self._asked[run.run_id] = time.monotonic()
+            if asked is None or not await self._mover.is_failing(run):
                 await self._mover.ask(run)
-            return
+                return
         try:
             await self._mover.replace(run)
         except Unreadable as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -33,6 +34,10 @@ from tests.waiting import until
 from worker.process import conducting, mailing
 from workflows.discovery import FlowClass
 
+CONTACTS = int(os.environ.get("CAUCE_TEST_CONTACTS", "45"))
+"""By default few, for speed: `CAUCE_TEST_CONTACTS=1000 pytest --timeout 3600 tests/editing/test_editing.py` for many."""
+PATIENCE = 60 + 2 * CONTACTS
+"""Seconds."""
 FLOW = "tour"
 MESSAGES = ("welcome", "case-study", "story", "reminder", "tip", "note", "goodbye", "survey")
 
@@ -107,7 +112,7 @@ class Fleet:
             under_way = [row for row, at in standing if at.step != places[row.id] or at.next_wake_at is None]
             return not under_way
 
-        await until(all_there, within=120, every=0.5)
+        await until(all_there, within=PATIENCE, every=0.5)
 
     async def messages(self) -> dict[str, list[str]]:
         """The steps whose emails each enrollment got, in order. Fails if any was handed over twice."""
@@ -140,7 +145,7 @@ class Fleet:
         """Everybody reaches the goal: whoever was lost would not hear of it."""
         await in_turns(lambda row: self.happens(row, "bought"), self.rows)
 
-        await until(lambda: self.have_ended(self.rows), within=120, every=0.2)
+        await until(lambda: self.have_ended(self.rows), within=PATIENCE, every=0.2)
 
 
 def _templates(folder: Path) -> Templates:

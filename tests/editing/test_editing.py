@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from datetime import timedelta
 
@@ -10,13 +9,12 @@ import pytest
 
 from rehearsal.forecast import Fate
 from runtime.moving import open_runs
-from tests.editing.fleet import FLOW, Fleet
+from tests.editing.fleet import CONTACTS, FLOW, Fleet
 from tests.editing.tour_after import TourAfter, TourPinned
 from tests.editing.tour_before import TourBefore
 from tests.waiting import until
 from workflows.builds import build_id
 
-CONTACTS = int(os.environ.get("CAUCE_TEST_CONTACTS", "45"))
 LOOP_1 = ["breath", "survey"]
 LOOP_2 = [*LOOP_1, "note-1"]
 LOOP_3 = [*LOOP_2, "note-2"]

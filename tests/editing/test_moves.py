@@ -233,3 +233,21 @@ async def test_contacts_pinned_to_code_that_is_gone_wait_for_it_or_are_moved_on_
             assert rolled is not None
             assert rolled.moved == 1
             await fleet.come_to({row.id: "pause-2"})
+
+
+async def test_contacts_whom_a_mistake_has_stopped_are_moved_to_the_code_that_mends_it(fleet: Fleet) -> None:
+    async with fleet.emailing(), fleet.working(TourBroken):
+        row = await fleet.enroll("pause-1")
+
+        async def has_failed() -> bool:
+            handle = fleet.client.get_workflow_handle(f"{FLOW}:{row.contact_id}")
+            return (await handle.describe()).raw_description.pending_workflow_task.attempt >= 3
+
+        await until(has_failed)
+        async with fleet.working(TourBefore):
+            deployer = fleet.deployer(TourBefore)
+            rolled = await deployer.carry_out(await deployer.look(FLOW))
+            assert rolled is not None
+            assert rolled.moved == 1
+            await fleet.come_to({row.id: "pause-1"})
+        assert (await fleet.messages())[row.id] == ["welcome", "reminder"]

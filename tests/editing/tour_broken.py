@@ -18,4 +18,6 @@ class TourBroken(Flow[TourSettings]):
         return await self.conduct()
 
     async def journey(self) -> None:
+        if self.settings.rests_at != "clicked":
+            await self.send("welcome")
         raise KeyError("plan")
