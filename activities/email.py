@@ -49,8 +49,8 @@ class SendEmail(BaseModel):
     enrollment_id: str
     step: str
     message: str
-    formerly: list[str] = Field(
-        default_factory=list, exclude_if=operator.not_, description="names that the step had before, in the ledger too"
+    aliases: list[str] = Field(
+        default_factory=list, exclude_if=operator.not_, description="other names of the step, in the ledger too"
     )
 
 
@@ -131,7 +131,7 @@ class EmailActivities:
     async def _reserve(self, session: AsyncSession, order: SendEmail) -> tuple[MessageRow, EmailMessage | None]:
         """Decide on the message in one transaction; answer its row, and the email if it is to be handed over now."""
         enrollment = await session.get_one(EnrollmentRow, order.enrollment_id)
-        row = await ledger.message_of_step(session, order.enrollment_id, order.step, *order.formerly) or MessageRow(
+        row = await ledger.message_of_step(session, order.enrollment_id, order.step, *order.aliases) or MessageRow(
             id=new_id(),
             enrollment_id=enrollment.id,
             contact_id=enrollment.contact_id,

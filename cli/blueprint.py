@@ -14,6 +14,8 @@ from cli.failures import CommandFailed
 from cli.steps_language import LONGEST_NAME, Message, Question, Story, Wait
 from domain.flows import OnEdit
 
+_LONGEST_DESCRIPTION = 95
+"""It has to fit into a line."""
 _FLOW_NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 _TAKEN_CLASSES = frozenset({"Enrollment", "Exit", "Field", "Flow", "Goal", "Journey", "JourneyStarter", "Outcome"})
 _TAKEN_CLASSES |= {"Duration", "FlowSettings", "FlowType", "OnEdit", "Workflow"}
@@ -166,50 +168,53 @@ class _Namer:
         self._steps.add(name)
         return name
 
-    def steps(self, story: Story) -> Steps:
-        return tuple(self._step(story, at) for at in range(len(story)))
+    def steps(self, story: Story, since: str = "entering") -> Steps:
+        """`since` is what the story comes after, in words."""
+        named: list[Sent | Waited | Asked] = []
+        for at, item in enumerate(story):
+            match item:
+                case Message():
+                    self._latest = since = item.name
+                    named.append(Sent(item.name))
+                case Wait():
+                    named.append(self._wait(item, story[at - 1 : at], story[at + 1 : at + 2], since))
+                case Question():
+                    named.append(self._question(item))
+                    since = f"{item.event}, or its time-out"
+        return tuple(named)
 
-    def _step(self, story: Story, at: int) -> Sent | Waited | Asked:
-        item = story[at]
-        match item:
-            case Message():
-                self._latest = item.name
-                return Sent(item.name)
-            case Wait():
-                return self._wait(item, story[at - 1] if at else None, story[at + 1] if at + 1 < len(story) else None)
-            case Question():
-                return self._question(item)
-
-    def _wait(self, wait: Wait, before: object, then: object) -> Waited:
-        after = f"after-{before.name}" if isinstance(before, Message) else ""
-        if isinstance(then, Message):
-            step = self.free(after or f"before-{then.name}")
-            since = f"{before.name}" if isinstance(before, Message) else "what came before"
-            return Waited(
-                step, self._setting(f"{then.name}-after", wait.duration, f"send {then.name} this long after {since}")
-            )
-        step = self.free(after or "time-to-decide")
-        return Waited(step, self._setting(f"pause-{step}", wait.duration, "let this much time pass before going on"))
+    def _wait(self, wait: Wait, before: Story, then: Story, since: str) -> Waited:
+        after = [f"after-{item.name}" for item in before if isinstance(item, Message)]
+        for item in then:
+            if isinstance(item, Message):
+                step = self.free(*after, f"before-{item.name}")
+                description = f"send {item.name} this long after", since
+                return Waited(step, self._setting(f"{item.name}-after", wait.duration, *description))
+        step = self.free(*after, "time-to-decide")
+        return Waited(step, self._setting(f"pause-{step}", wait.duration, "go on this long after", since))
 
     def _question(self, asked: Question) -> Asked:
         name = asked.event.replace("_", "-")
         step = self.free(name, *([f"{name}-{self._latest}"] if self._latest else []))
-        since = f" after {self._latest}" if self._latest else ""
-        setting = self._setting(f"{step}-within", asked.within, f"wait this long for {asked.event}{since}")
+        setting = self._setting(
+            f"{step}-within", asked.within, f"wait this long for {asked.event} after", self._latest or "the step before"
+        )
         before = self._latest
-        yes = self.steps(asked.yes)
+        yes = self.steps(asked.yes, asked.event)
         after_yes, self._latest = self._latest, before
-        no = self.steps(asked.no)
+        no = self.steps(asked.no, f"the time-out of {asked.event}")
         self._latest = self._latest if self._latest == after_yes else ""
         return Asked(step, asked.event, setting, yes, no)
 
-    def _setting(self, words: str, default: timedelta, description: str) -> Setting:
+    def _setting(self, words: str, default: timedelta, description: str, since: str) -> Setting:
+        if len(f"{description} {since}") > _LONGEST_DESCRIPTION:
+            since = "the step before"
         name = words.replace("-", "_")
         if name.startswith("model_"):  # pydantic's own
             name = f"the_{name}"
         name = next(n for n in (name, *(f"{name}_{number}" for number in range(2, 100))) if n not in self._settings)
         self._settings.add(name)
-        return Setting(name, default, description)
+        return Setting(name, default, f"{description} {since}")
 
 
 def _message_names(story: Story) -> Iterator[str]:

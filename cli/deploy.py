@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 
 from temporalio.client import Client
 from temporalio.service import RPCError
@@ -56,8 +57,8 @@ class Deployer:
         self._client = client
         self._flows = flows
         self._deployments = Deployments(client)
-        dispatcher = Dispatcher(database, client, {name: flow.about for name, flow in flows.items()})
-        self._mover = Mover(client, database, dispatcher)
+        abouts = {name: flow.about for name, flow in flows.items()}
+        self._mover = Mover(client, database, Dispatcher(database, client, abouts), abouts)
 
     async def look(self, name: str, *, move_pinned: bool = False, hosted: Collection[str] | None = None) -> Situation:
         """See what a deploy of a flow would do. `hosted`: builds with a worker, if not all that poll."""
@@ -85,10 +86,8 @@ class Deployer:
 
     async def ramp(self, situation: Situation, percentage: float) -> Rolled | None:
         """Give the code at hand a share of the contacts; the server picks which, and a larger share includes them."""
-        try:
-            await self._deployments.ramp(situation.name, situation.build, percentage)
-        except VersionUnknown as error:
-            raise _no_worker(situation.name, situation.build) from error
+        name, build = situation.name, situation.build
+        await self._once_known(name, build, partial(self._deployments.ramp, name, build, percentage))
         if not situation.moves_everybody:
             return None
         lost = {each.run.run_id for each in situation.lost}
@@ -118,12 +117,15 @@ class Deployer:
             return await rollout.run(lambda rolled: report(rolled.moved, rolled.behind_at_first))
 
     async def _make_current(self, name: str, build: str) -> None:
+        await self._once_known(name, build, partial(self._deployments.make_current, name, build))
+
+    async def _once_known(self, name: str, build: str, tell: Callable[[], Awaitable[None]]) -> None:
         """Wait a little for a worker that has just been started."""
         try:
             async with asyncio.timeout(_REGISTERS_WITHIN.total_seconds()):
                 while True:
                     try:
-                        return await self._deployments.make_current(name, build)
+                        return await tell()
                     except VersionUnknown:
                         await asyncio.sleep(0.2)
         except TimeoutError:

@@ -123,6 +123,8 @@ def deploy(
     """Make the flows' code at hand current and move contacts to it. Exit status 1 if any contact cannot be carried."""
     from cli import deploy as deploy_command
 
+    if as_json and not preview:
+        raise typer.BadParameter("--json goes with --preview")
     if rollback and (preview or ramp is not None or move_pinned):
         raise typer.BadParameter("--rollback goes alone: --preview, --ramp and --move-pinned are of the code at hand")
     carried = run(

@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,7 +20,6 @@ from cli.flows_check import HERE, check_flows
 from cli.scaffolding import scaffolded
 from cli.steps_language import event_name, read_steps
 from cli.terminal import say
-from domain.durations import in_words
 from domain.flows import OnEdit
 from inspection.layout import Layout
 
@@ -65,7 +64,7 @@ def new_flow(name: str, given: Given, *, ask: bool, dry_run: bool, layout: Layou
     blueprint = _blueprint(name, _asked(name, given) if ask else given.with_defaults(name))
     files = scaffolded(blueprint)
     if dry_run:
-        for path in sorted(files):
+        for path in sorted([*files, f"tests/histories/{name}/", f"docs/flows/{name}.md"]):
             say(path)
         return True
     write(files, layout.root)
@@ -75,7 +74,7 @@ def new_flow(name: str, given: Given, *, ask: bool, dry_run: bool, layout: Layou
     say(
         "\n".join(_what_next(blueprint))
         if sound
-        else "the files are there: mend what is wrong, then run the test again"
+        else "the files are there: mend what is wrong, then run `cauce flows record`, `cauce flows check` and the test"
     )
     return sound
 
@@ -99,9 +98,8 @@ def checked_text(text: str, of: str) -> str:
 
 def _require_room(name: str, layout: Layout) -> None:
     if not layout.test(name).parent.is_dir():
-        where = layout.seen(layout.tests) if layout.tests.is_relative_to(layout.root) else "tests"
         raise CommandFailed(
-            f"this is an installation without {where}/: new flows are written in a checkout of the project, then deployed"
+            f"{layout.root} is an installation without tests/: write new flows in a checkout of the project, and deploy"
         )
     for place in _PLACES:
         path = layout.root / place.format(name)
@@ -190,7 +188,11 @@ def _finish(flow: Blueprint, layout: Layout) -> bool:
 
     importlib.invalidate_caches()
     say("recording how contacts go through it …")
-    run(record_flows([flow.name], layout.root))
+    try:
+        run(record_flows([flow.name], layout.root))
+    except CommandFailed as error:
+        say(f"✗ {error}")
+        return False
     for page in write_pages(layout.root):
         say(f"✓ {page.path}")
     lines, sound = check_flows([flow.name], layout)
@@ -213,16 +215,24 @@ def _test_passes(name: str, layout: Layout) -> bool:
 
 def _what_next(flow: Blueprint) -> list[str]:
     quick = " ".join(f"--set {setting.name}=PT10S" for setting in flow.settings)
-    longest = max((setting.default for setting in flow.settings))
     return [
         "",
-        f"{flow.name} is there, and does what it says. Texts, times (up to {in_words(longest)}) and the goal's target are a beginning:",
-        f"  workflows/{flow.name}.py            the story, its settings, its goal",
-        f"  emails/{flow.name}/                 what its messages say, in each language",
-        f"  tests/flows/test_{flow.name}.py     what contacts live through",
-        "then",
-        f"  cauce simulate {flow.name}          what a thousand contacts would make of it",
-        "  cauce up                            everything on this machine; restart it if it runs",
+        f"{flow.name} does what it says. Yours to edit; texts, times and the goal's target are a beginning:",
+        *_aligned(
+            (f"workflows/{flow.name}.py", "the story, its settings, its goal"),
+            (f"emails/{flow.name}/", "what its messages say, in each language"),
+            (f"tests/flows/test_{flow.name}.py", "what contacts live through"),
+        ),
+        "then:",
+        *_aligned(
+            (f"cauce simulate {flow.name}", "what a thousand contacts would make of it"),
+            ("cauce up", "everything on this machine; restart it if it runs"),
+        ),
         f"  cauce enroll {flow.name} ada@example.com {quick}",
         "docs/adding-a-flow.md tells the rest.",
     ]
+
+
+def _aligned(*rows: tuple[str, str]) -> Iterator[str]:
+    width = max(len(first) for first, _ in rows)
+    return (f"  {first:{width}}   {second}" for first, second in rows)

@@ -128,7 +128,7 @@ class _Reader:
         if " within " in words:
             mend = f"ask with a question mark: {words}? case-study : reminder"
             raise _wrong(self._text, f"{words} is not asked", mend)
-        if words.lower().startswith("wait "):
+        if words.lower().startswith("wait ") or words.lower() == "wait":
             return Wait(self._duration(words[5:], words))
         return Message(self._message(words))
 
@@ -180,8 +180,8 @@ class _Reader:
 
     def _message(self, words: str) -> str:
         name = "-".join(_words(words.removeprefix("send ")))
-        if _DURATION.fullmatch(words):
-            raise _wrong(self._text, f"{words} is no message", f"write wait {words}")
+        if duration := _DURATION.search(words):
+            raise _wrong(self._text, f"{words} is no message", f"write wait {duration[0].strip()}")
         if not name or not name[0].isalpha():
             mend = "begin it with a letter: tip-2"
             raise _wrong(self._text, f"{words} is no name of a message", mend)

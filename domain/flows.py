@@ -93,6 +93,9 @@ class Enrollment(BaseModel):
     contact_id: str
     settings: dict[str, JsonValue] = Field(default_factory=dict)
     memory: Memory | None = None
+    renamed: dict[str, str] = Field(
+        default_factory=dict, exclude_if=operator.not_, description="steps' new names by old ones, as it began"
+    )
 
 
 class Progress(BaseModel):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import re
 from collections.abc import Mapping
 from datetime import datetime
@@ -37,22 +38,21 @@ class Memory(BaseModel):
         default_factory=list, description="ids of events that arrived: a second delivery is ignored"
     )
 
-    def knows(self, step: str) -> bool:
-        return step in self.finished or step in self.waiting or step in self.skipped
+    renamed: dict[str, str] = Field(
+        default_factory=dict,
+        exclude_if=operator.not_,
+        description="new names of steps by old ones: of every version that the enrollment came through",
+    )
 
-    def renamed(self, names: Mapping[str, str]) -> Memory:
-        """The same memory under the steps' present names."""
+    def name_of(self, step: str) -> str | None:
+        """The name under which a step is remembered: its own or one that it had before or after; None if it is not."""
+        names = (step, *other_names(step, self.renamed))
+        known = (self.finished, self.waiting, self.skipped)
+        return next((name for name in names if any(name in steps for steps in known)), None)
 
-        def now(step: str) -> str:
-            return present_name(step, names)
-
-        return self.model_copy(
-            update={
-                "finished": {now(step): result for step, result in self.finished.items()},
-                "waiting": {now(step): since for step, since in self.waiting.items()},
-                "skipped": [now(step) for step in self.skipped],
-            }
-        )
+    def under(self, renamed: Mapping[str, str]) -> Memory:
+        """A copy that knows these renamings too."""
+        return self.model_copy(deep=True, update={"renamed": {**self.renamed, **renamed}})
 
 
 def present_name(step: str, renamed: Mapping[str, str]) -> str:
@@ -62,17 +62,17 @@ def present_name(step: str, renamed: Mapping[str, str]) -> str:
     return step
 
 
-def former_names(step: str, renamed: Mapping[str, str]) -> list[str]:
-    """What a step may have been called before."""
-    names: list[str] = []
-    ahead = [step]
-    while ahead:
-        name = ahead.pop()
+def other_names(step: str, renamed: Mapping[str, str]) -> list[str]:
+    """What a step was called before and, for code that is older than a renaming, what it was called later."""
+    names = [step]
+    for name in names:
         for old, new in renamed.items():
-            if (former := _translated(name, new, old)) and former not in names:
-                names.append(former)
-                ahead.append(former)
-    return names
+            names += [
+                other
+                for other in (_translated(name, new, old), _translated(name, old, new))
+                if other and other not in names
+            ]
+    return names[1:]
 
 
 def _translated(step: str, old: str, new: str) -> str | None:

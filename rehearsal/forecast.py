@@ -82,7 +82,7 @@ class Forecaster:
         handle = self._client.get_workflow_handle(run.workflow_id, run_id=run.run_id)
         history = await handle.fetch_history(rpc_timeout=RPC_TIMEOUT)
         try:
-            recollection = await recall(history, self._client.data_converter)
+            recollection = await recall(history, self._flow.about.renamed, self._client.data_converter)
         except Unreadable as error:
             return Forecast(run, Fate.CANNOT, None, reason=str(error))
         step = recollection.step and present_name(recollection.step, self._flow.about.renamed)
@@ -123,5 +123,4 @@ class Forecaster:
 
 
 def _skipped_anew(memory: Memory, landing: Landing, flow: FlowClass) -> tuple[str, ...]:
-    before = memory.renamed(flow.about.renamed).skipped
-    return tuple(step for step in landing.progress.skipped if step not in before)
+    return tuple(step for step in landing.progress.skipped if step not in memory.skipped)

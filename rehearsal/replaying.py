@@ -125,7 +125,7 @@ async def landing(history: WorkflowHistory, flow: FlowClass) -> str:
 
     Raises: Unreadable, CannotRun.
     """
-    recollection = await recall(history)
+    recollection = await recall(history, flow.about.renamed)
     enrollment = recollection.enrollment.model_copy(update={"memory": recollection.memory})
     return first_steps(flow, enrollment, moment_of(history.events[-1])).step or "its end"
 

@@ -134,7 +134,13 @@ class Dispatcher:
         """With a memory, an open run of the contact in this flow is ended for it."""
         await self._client.start_workflow(
             enrollment.flow,
-            Enrollment(id=enrollment.id, contact_id=enrollment.contact_id, settings=enrollment.settings, memory=memory),
+            Enrollment(
+                id=enrollment.id,
+                contact_id=enrollment.contact_id,
+                settings=enrollment.settings,
+                memory=memory,
+                renamed=flow.renamed,
+            ),
             id=self._handle(enrollment).id,
             task_queue=flow_task_queue(enrollment.flow),
             id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -12,7 +12,7 @@ from temporalio.client import Client, WorkflowExecutionStatus, WorkflowHandle
 from temporalio.common import SearchAttributeKey
 from temporalio.service import RPCError, RPCStatusCode
 
-from domain.flows import flow_task_queue
+from domain.flows import FlowType, flow_task_queue
 from runtime.dispatch import Dispatcher
 from runtime.recall import Unreadable, recall
 from runtime.temporal import RPC_TIMEOUT
@@ -55,7 +55,10 @@ async def open_runs(client: Client, flow: str) -> AsyncIterator[OpenRun]:
 class Mover:
     """Every method may be repeated; what one that is killed halfway leaves, the sweep brings to its end."""
 
-    def __init__(self, client: Client, database: Database, dispatcher: Dispatcher) -> None:
+    def __init__(
+        self, client: Client, database: Database, dispatcher: Dispatcher, flows: Mapping[str, FlowType]
+    ) -> None:
+        self._flows = flows
         self._client = client
         self._database = database
         self._dispatcher = dispatcher
@@ -97,7 +100,8 @@ class Mover:
         at_work = PendingActivityState.PENDING_ACTIVITY_STATE_STARTED
         if any(activity.state == at_work for activity in description.raw_description.pending_activities):
             return False
-        recollection = await recall(await self._handle(run).fetch_history(rpc_timeout=RPC_TIMEOUT))
+        history = await self._handle(run).fetch_history(rpc_timeout=RPC_TIMEOUT)
+        recollection = await recall(history, self._flows[run.flow].renamed, self._client.data_converter)
         if recollection.cancel_requested:
             async with self._database.write() as session:
                 row = await enrollments.request_cancel(session, run.enrollment_id) or row

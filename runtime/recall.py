@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, TypeVar
@@ -39,16 +40,19 @@ class Recollection:
     _scheduled: dict[int, str] = field(default_factory=dict)
 
 
-async def recall(history: WorkflowHistory, converter: DataConverter = pydantic_data_converter) -> Recollection:
-    """Read the memory that the run would continue as new with. Raises: Unreadable."""
+async def recall(
+    history: WorkflowHistory, renamed: Mapping[str, str], converter: DataConverter = pydantic_data_converter
+) -> Recollection:
+    """Read the memory that the run would continue as new with. `renamed` are the code at hand's. Raises: Unreadable."""
     try:
-        return await _Reader(converter).read(history)
+        return await _Reader(renamed, converter).read(history)
     except (ValueError, KeyError, StopIteration) as error:
         raise Unreadable(f"history of {history.workflow_id}: {error}") from error
 
 
 class _Reader:
-    def __init__(self, converter: DataConverter) -> None:
+    def __init__(self, renamed: Mapping[str, str], converter: DataConverter) -> None:
+        self._renamed = renamed
         self._converter = converter
         self._task_began: dict[int, datetime] = {}
         """When each workflow task was started: the workflow's own clock in what it decided."""
@@ -60,7 +64,8 @@ class _Reader:
         )
         self._read_clock(events)
         entered_at = next(iter(self._task_began.values()), _moment(events[0].event_time))
-        found = Recollection(enrollment, enrollment.memory or Memory(entered_at=entered_at))
+        memory = enrollment.memory or Memory(entered_at=entered_at)
+        found = Recollection(enrollment, memory.under({**enrollment.renamed, **self._renamed}))
         for event in events:
             await self._take(event, found)
         return found
@@ -107,7 +112,7 @@ class _Reader:
         return step
 
     def _begin(self, step: str, task: int, found: Recollection) -> None:
-        found.memory.waiting.setdefault(step, self._task_began[task])
+        found.memory.waiting.setdefault(found.memory.name_of(step) or step, self._task_began[task])
         found.step, found.under_way = step, False
 
     async def _decoded(self, payload: Payload, kind: type[T]) -> T:
@@ -122,12 +127,13 @@ def _hear(happening: Happening, memory: Memory) -> None:
 
 
 def _pass_by(passed: Passed, memory: Memory) -> None:
-    if passed.step in memory.finished or passed.step in memory.skipped:
+    name = memory.name_of(passed.step)
+    if name in memory.finished or name in memory.skipped:
         return
     if passed.skipped:
         memory.skipped.append(passed.step)
         return
-    memory.waiting.pop(passed.step, None)
+    memory.waiting.pop(memory.name_of(passed.step) or passed.step, None)
     memory.finished[passed.step] = passed.answer
     answered = next((happening for happening in memory.unheard if happening.name == passed.event), None)
     if answered is not None:
@@ -135,7 +141,7 @@ def _pass_by(passed: Passed, memory: Memory) -> None:
 
 
 def _finish(step: str, result: dict[str, Any], found: Recollection) -> None:
-    found.memory.waiting.pop(step, None)
+    found.memory.waiting.pop(found.memory.name_of(step) or step, None)
     found.memory.finished[step] = result
     found.step, found.under_way = None, False
 

@@ -24,7 +24,7 @@ from activities.email import HEARTBEAT_TIMEOUT, EmailActivities, SendEmail
 from activities.enrollments import EndEnrollment, EnrollmentActivities
 from domain.events import LEAVING_EVENTS, concerns
 from domain.flows import EMAIL_TASK_QUEUE, Enrollment, Exit, FlowSettings, FlowType, Outcome, Progress
-from domain.memory import Happening, Memory, former_names
+from domain.memory import Happening, Memory, other_names
 from domain.messages import MessageStatus, SendResult
 from domain.trail import MAX_SUMMARY, Passed, email_summary, minute, moment_summary, wait_summary
 from workflows.steps import ScoutedSteps, Steps
@@ -53,8 +53,8 @@ class Flow(ABC, Generic[SettingsT]):
     def __init__(self, enrollment: Enrollment) -> None:
         self.settings: SettingsT = self.settings_model.of(enrollment.settings)  # type: ignore[assignment]
         self._enrollment = enrollment
-        known = enrollment.memory and enrollment.memory.renamed(self.about.renamed)
-        self._memory = known or Memory(entered_at=workflow.now())
+        memory = enrollment.memory or Memory(entered_at=workflow.now())
+        self._memory = memory.under(self.about.renamed)
         self._steps = Steps(self._memory)
         self._now_at = Progress()
         self._at_rest = False
@@ -77,7 +77,7 @@ class Flow(ABC, Generic[SettingsT]):
     async def send(self, step: str, message: str | None = None) -> SendResult:
         """Send the email `emails/<flow>/<message>`, which is called like the step unless `message` says otherwise."""
         if not self._open(step):
-            return SendResult.model_validate(self._memory.finished.get(step, SKIPPED))
+            return SendResult.model_validate(self._steps.result(step) or SKIPPED)
         message = message or step
         # What came before this message is no answer to it.
         self._memory.unheard.clear()
@@ -87,7 +87,7 @@ class Flow(ABC, Generic[SettingsT]):
                 enrollment_id=self._enrollment.id,
                 step=step,
                 message=message,
-                formerly=former_names(step, self.about.renamed),
+                aliases=other_names(step, self._memory.renamed),
             ),
             activity_id=step,
             task_queue=EMAIL_TASK_QUEUE,
@@ -105,13 +105,13 @@ class Flow(ABC, Generic[SettingsT]):
         """Let time pass. After a change of the duration, what was waited already counts."""
         if self._open(step):
             summary = wait_summary(step, duration, self._steps.trail, self._steps.latest())
-            await self._until(self._waiting_since(step) + duration, summary)
+            await self._until(self._steps.begin(step, workflow.now()) + duration, summary)
             self._steps.leave(Passed(step))
 
     async def wait_until(self, step: str, moment: datetime) -> None:
         """Let time pass until a moment; one that is past is no wait."""
         if self._open(step):
-            self._waiting_since(step)
+            self._steps.begin(step, workflow.now())
             await self._until(moment, moment_summary(step, moment, self._steps.trail))
             self._steps.leave(Passed(step))
 
@@ -128,9 +128,11 @@ class Flow(ABC, Generic[SettingsT]):
                 non_retryable=True,
             )
         if not self._open(step):
-            return bool(self._memory.finished.get(step))
+            return bool(self._steps.result(step))
         summary = wait_summary(step, within, self._steps.trail, self._steps.latest(), event)
-        came = await self._until(self._waiting_since(step) + within, summary, lambda: self._first(event) is not None)
+        came = await self._until(
+            self._steps.begin(step, workflow.now()) + within, summary, lambda: self._first(event) is not None
+        )
         if (happening := self._first(event)) is not None:
             self._memory.unheard.remove(happening)
         self._steps.leave(Passed(step, came, event if came else None))
@@ -274,9 +276,6 @@ class Flow(ABC, Generic[SettingsT]):
             raise asyncio.CancelledError
         self._steps.trail.clear()
         return summary
-
-    def _waiting_since(self, step: str) -> datetime:
-        return self._memory.waiting.setdefault(step, workflow.now())
 
     async def _until(self, deadline: datetime, summary: str, condition: Callable[[], bool] = lambda: False) -> bool:
         """Wait until the condition holds or the deadline is there; answer whether the condition holds."""

@@ -6,6 +6,7 @@ A step is known by its name alone, so a memory made on one version of a flow tel
 from __future__ import annotations
 
 from collections.abc import Collection
+from datetime import datetime
 from typing import Any
 
 from temporalio.exceptions import ApplicationError
@@ -36,7 +37,8 @@ class Steps:
                 non_retryable=True,
             )
         self._met.add(step)
-        if step in self.memory.finished or step in self.memory.skipped:
+        name = self.memory.name_of(step)
+        if name in self.memory.finished or name in self.memory.skipped:
             return False
         if step in self._upstream:
             self.memory.skipped.append(step)
@@ -44,10 +46,18 @@ class Steps:
             return False
         return True
 
+    def result(self, step: str) -> Any:
+        """Of a step that is not to be done; None if it was skipped."""
+        return self.memory.finished.get(self.memory.name_of(step) or step)
+
+    def begin(self, step: str, now: datetime) -> datetime:
+        """Since when a step goes on, in this run or an earlier one."""
+        return self.memory.waiting.setdefault(self.memory.name_of(step) or step, now)
+
     def finish(self, step: str, result: Any) -> None:
         """A step that left its result in the history, as activities do."""
+        self.memory.waiting.pop(self.memory.name_of(step) or step, None)
         self.memory.finished[step] = result
-        self.memory.waiting.pop(step, None)
 
     def leave(self, passed: Passed) -> None:
         """A wait is over."""
@@ -69,7 +79,7 @@ class ScoutedSteps(Steps):
 
     def meet(self, step: str) -> bool:
         self._path.append(step)
-        if self.memory.knows(step):
+        if self.memory.name_of(step):
             self._last_known = len(self._path)
         elif len(self._path) - self._last_known > FAR:
             raise TurnedBack
@@ -78,7 +88,7 @@ class ScoutedSteps(Steps):
     @property
     def upstream(self) -> frozenset[str]:
         """Unknown steps that the journey met before the last one that it remembers."""
-        return frozenset(step for step in self._path[: self._last_known] if not self.memory.knows(step))
+        return frozenset(step for step in self._path[: self._last_known] if not self.memory.name_of(step))
 
 
 class TurnedBack(Exception):
