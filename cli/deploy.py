@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ from domain.flows import OnEdit
 from rehearsal.forecast import Fate, Forecast, Forecaster
 from runtime.deployments import POLLED_WITHIN, Deployment, Deployments, VersionUnknown
 from runtime.dispatch import Dispatcher
-from runtime.moving import Mover
+from runtime.moving import Mover, gone_flows
 from runtime.rollout import Rolled, Rollout
 from runtime.settings import Settings
 from runtime.temporal import connect, temporal_address
@@ -70,6 +71,10 @@ class Deployer:
         with progress_bar(f"{name}: looking at open enrollments") as report:
             forecasts = await forecaster.all(report)
         return Situation(name, flow, build_id(flow), await self._deployments.of(name), forecasts)
+
+    async def gone_flows(self) -> Counter[str]:
+        """How many contacts are in flows that are gone from the code."""
+        return await gone_flows(self._client, self._flows)
 
     async def carry_out(
         self, situation: Situation, *, move_pinned: bool = False, gone: Collection[str] = ()
@@ -152,10 +157,16 @@ async def deploy(
                 say(f"{name}: build {build} is current again{moved(rolled)}")
             return True
         situations = [await deploying.look(name, move_pinned=move_pinned) for name in chosen]
+        gone = await deploying.gone_flows()
         if json:
-            say(as_json(situations))
+            say(as_json(situations, gone))
         else:
             show(forecast_table(situations))
+            for name, contacts in gone.items():
+                say(
+                    f"{name}: {contacts} contacts are in this flow, which the code has no longer: bring it back until "
+                    "they are out of it, or cancel their enrollments"
+                )
         if not preview:
             for situation in situations:
                 if ramp is not None:
@@ -164,7 +175,7 @@ async def deploy(
                 else:
                     rolled = await deploying.carry_out(situation, move_pinned=move_pinned)
                     say(f"{situation.name}: build {situation.build} is current{moved(rolled)}")
-        return not any(situation.lost for situation in situations)
+        return not gone and not any(situation.lost for situation in situations)
 
 
 @asynccontextmanager

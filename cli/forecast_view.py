@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -40,9 +40,13 @@ def forecast_table(situations: Sequence[Situation]) -> Table:
     return table
 
 
-def as_json(situations: Sequence[Situation]) -> str:
-    """An object by flow: `current` and `at_hand` builds, `on_edit`, `totals` by fate, and `steps` with the same."""
-    return json.dumps({situation.name: _flow(situation) for situation in situations}, indent=2)
+def as_json(situations: Sequence[Situation], gone: Mapping[str, int]) -> str:
+    """`flows` by name: `current` and `at_hand` builds, `on_edit`, `totals` by fate, and `steps` with the same.
+
+    `gone` counts contacts in flows that the code has no longer.
+    """
+    flows = {situation.name: _flow(situation) for situation in situations}
+    return json.dumps({"flows": flows, "gone": gone}, indent=2)
 
 
 @contextmanager

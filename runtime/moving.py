@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections import Counter
+from collections.abc import AsyncIterator, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -50,6 +51,14 @@ async def open_runs(client: Client, flow: str) -> AsyncIterator[OpenRun]:
             enrollment_id=await run.memo_value("enrollment_id", ""),
             build=version.rpartition(":")[2] if version else None,
         )
+
+
+async def gone_flows(client: Client, known: Collection[str]) -> Counter[str]:
+    """How many contacts are in flows that are not known. Raises: RPCError."""
+    query = f"TaskQueue STARTS_WITH '{flow_task_queue('')}' AND ExecutionStatus = 'Running'"
+    if known:
+        query += f" AND WorkflowType NOT IN ({', '.join(repr(name) for name in known)})"
+    return Counter([run.workflow_type async for run in client.list_workflows(query, rpc_timeout=RPC_TIMEOUT)])
 
 
 class Mover:

@@ -27,6 +27,7 @@ from domain.flows import EMAIL_TASK_QUEUE, Enrollment, Exit, FlowSettings, FlowT
 from domain.memory import Happening, Memory, other_names
 from domain.messages import MessageStatus, SendResult
 from domain.trail import MAX_SUMMARY, Passed, email_summary, minute, moment_summary, wait_summary
+from workflows.details import current_details
 from workflows.steps import ScoutedSteps, Steps
 
 SettingsT = TypeVar("SettingsT", bound=FlowSettings)
@@ -297,12 +298,7 @@ class Flow(ABC, Generic[SettingsT]):
         return next((happening for happening in self._memory.unheard if happening.name == event), None)
 
     def _show(self, state: str) -> None:
-        """What an operator reads in the Temporal Web UI."""
-        done = [f"- {step}: {_said(result)}" for step, result in self._memory.finished.items()]
-        done += [f"- {step}: {SKIPPED.reason}" for step in self._memory.skipped]
-        workflow.set_current_details(
-            "\n".join([f"**{self._now_at.step}**: {state}", "", f"- entered: {minute(self.entered_at)}", *done])
-        )
+        workflow.set_current_details(current_details(self._now_at.step, state, self._memory))
 
 
 class _Finished(Exception):
@@ -323,9 +319,3 @@ def _type_of(failure: BaseException | None) -> str | None:
     if isinstance(failure, ActivityError) and failure.cause is not None:
         failure = failure.cause
     return failure.type if isinstance(failure, ApplicationError) else None
-
-
-def _said(result: Any) -> str:
-    if isinstance(result, dict):
-        return ", ".join(str(value) for value in result.values())
-    return {True: "yes", False: "no", None: "done"}.get(result, str(result))

@@ -16,6 +16,7 @@ from cli.ports import LOOPBACK, require_free, unused_port
 from store.database import latest_revision
 from tests.cli.conftest import Said
 from tests.cli.processes import COMMAND
+from workflows.discovery import discover_flows
 
 Cauce = Callable[..., Said]
 
@@ -116,7 +117,7 @@ def test_doctor_says_how_to_mend_each_thing_that_is_down(cauce: Cauce, env: dict
         "API": "start it by `cauce up` or `cauce api`, or set CAUCE_API_URL",
         "Temporal": "start one by `cauce up`, or set TEMPORAL_ADDRESS or TEMPORAL_PROFILE",
         "search attribute": "temporal operator search-attribute create --name CauceContactId --type Keyword",
-        "workers of onboarding": "start one by `cauce worker`",
+        **{f"workers of {flow}": "start one by `cauce worker`" for flow in discover_flows()},
         "email workers": "start one by `cauce worker`",
     }
 
