@@ -24,12 +24,13 @@ from cli.machine import temporal_server
 from cli.pollers import pollers
 from domain.flows import EMAIL_TASK_QUEUE, flow_task_queue
 from emails.templates import Templates
-from runtime.deployments import POLLED_WITHIN
+from runtime.deployments import POLLED_WITHIN, Deployments
 from runtime.providers import make_mailer
 from runtime.settings import Settings
 from runtime.temporal import CONTACT_ID, connect, temporal_address
 from store.database import Database, latest_revision
-from workflows.discovery import discover_flows
+from workflows.builds import build_id
+from workflows.discovery import FlowClass, discover_flows
 
 OLDEST_PYTHON = (3, 11)
 _RPC_TIMEOUT = timedelta(seconds=3)
@@ -75,6 +76,10 @@ def temporal_checks() -> list[Check]:
     return [
         Check("Temporal", temporal.reachable, "start one by `cauce up`, or set TEMPORAL_ADDRESS or TEMPORAL_PROFILE"),
         Check("search attribute", temporal.search_attribute, attribute),
+        *(
+            Check(f"version of {name}", partial(temporal.version, name, flow), f"cauce deploy {name}")
+            for name, flow in discover_flows().items()
+        ),
         *(
             Check(f"workers of {flow}", partial(temporal.workers, flow_task_queue(flow)), "start one by `cauce worker`")
             for flow in discover_flows()
@@ -183,6 +188,17 @@ class _Temporal:
         if answer.custom_attributes.get(CONTACT_ID.name) != IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD:
             raise Fault(f"{CONTACT_ID.name} is not registered as Keyword")
         return CONTACT_ID.name
+
+    async def version(self, name: str, flow: FlowClass) -> str:
+        client = await self._connected()
+        deployment, build = await Deployments(client).of(name), build_id(flow)
+        if deployment.current is None:
+            raise Fault(
+                "no version gets contacts yet", "start a worker by `cauce worker`: the first makes its own current"
+            )
+        if deployment.current != build:
+            raise Fault(f"build {deployment.current} gets the contacts, the code at hand is build {build}")
+        return f"build {build}, as the code at hand"
 
     async def workers(self, task_queue: str) -> str:
         client = await self._connected()

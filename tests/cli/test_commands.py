@@ -117,6 +117,7 @@ def test_doctor_says_how_to_mend_each_thing_that_is_down(cauce: Cauce, env: dict
         "API": "start it by `cauce up` or `cauce api`, or set CAUCE_API_URL",
         "Temporal": "start one by `cauce up`, or set TEMPORAL_ADDRESS or TEMPORAL_PROFILE",
         "search attribute": "temporal operator search-attribute create --name CauceContactId --type Keyword",
+        **{f"version of {flow}": f"cauce deploy {flow}" for flow in discover_flows()},
         **{f"workers of {flow}": "start one by `cauce worker`" for flow in discover_flows()},
         "email workers": "start one by `cauce worker`",
     }
