@@ -83,8 +83,10 @@ class Deployer:
 
         Raises: CommandFailed if no worker runs the code at hand, RPCError, TemporalUnavailable.
         """
-        if situation.deployment.current != situation.build or situation.deployment.ramping is not None:
+        if situation.deployment.current != situation.build:
             await self._make_current(situation.name, situation.build)
+        if situation.deployment.ramping not in (None, situation.build):
+            await self._deployments.ramp(situation.name, None, 0)
         if not (situation.moves_everybody or move_pinned):
             return None
         return await self._roll(situation.name, situation.build, {each.run.run_id for each in situation.lost}, gone)

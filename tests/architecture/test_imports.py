@@ -5,27 +5,15 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import tomllib
 from pathlib import Path
 
 import pytest
 
+from cli.kept_code import PACKAGES
 from tests.conftest import SCRIPTS
 
 ROOT = Path(__file__).parents[2]
-PACKAGES = (
-    "activities",
-    "api",
-    "cli",
-    "domain",
-    "emails",
-    "inspection",
-    "integrations",
-    "rehearsal",
-    "runtime",
-    "store",
-    "worker",
-    "workflows",
-)
 
 
 def lint_imports(folder: Path) -> subprocess.CompletedProcess[str]:
@@ -37,6 +25,12 @@ def lint_imports(folder: Path) -> subprocess.CompletedProcess[str]:
         text=True,
         timeout=120,
     )
+
+
+def test_every_package_is_kept_and_checked() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]
+    assert tuple(project["importlinter"]["root_packages"]) == PACKAGES
+    assert {package.partition(".")[0] for package in project["setuptools"]["packages"]} == set(PACKAGES)
 
 
 def test_imports_run_down_the_stair() -> None:
