@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from temporalio.api.enums.v1 import PendingActivityState
-from temporalio.client import Client, WorkflowExecutionStatus, WorkflowHandle
+from temporalio.client import Client, WorkflowExecution, WorkflowExecutionStatus, WorkflowHandle
 from temporalio.common import SearchAttributeKey
 from temporalio.service import RPCError, RPCStatusCode
 
@@ -44,13 +44,24 @@ async def open_runs(client: Client, flow: str) -> AsyncIterator[OpenRun]:
     query = f"TaskQueue = '{flow_task_queue(flow)}' AND ExecutionStatus = 'Running'"
     async for run in client.list_workflows(query, rpc_timeout=RPC_TIMEOUT):
         version = run.typed_search_attributes.get(_VERSION)
+        build = version.rpartition(":")[2] if version else await _build_now(client, run)
         yield OpenRun(
             flow=flow,
             workflow_id=run.id,
             run_id=run.run_id,
             enrollment_id=await run.memo_value("enrollment_id", ""),
-            build=version.rpartition(":")[2] if version else None,
+            build=build,
         )
+
+
+async def _build_now(client: Client, run: WorkflowExecution) -> str | None:
+    """What the list may be too late to tell."""
+    handle = client.get_workflow_handle(run.id, run_id=run.run_id)
+    with _unless_closed():
+        description = await handle.describe(rpc_timeout=RPC_TIMEOUT)
+        versioning = description.raw_description.workflow_execution_info.versioning_info
+        return versioning.deployment_version.build_id or None
+    return None
 
 
 async def gone_flows(client: Client, known: Collection[str]) -> Counter[str]:

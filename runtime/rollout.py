@@ -17,6 +17,8 @@ from runtime.moving import Mover, OpenRun, open_runs
 from runtime.recall import Unreadable
 
 _LOOK_EVERY = timedelta(milliseconds=500)
+_LISTED_WITHIN = timedelta(seconds=1)
+"""Who entered just now, on the version before: the server's list is some moments late."""
 _ASK_AGAIN = timedelta(seconds=5)
 
 
@@ -62,6 +64,7 @@ class Rollout:
 
         A contact whose message is on its way moves after it. Raises: RPCError, TemporalUnavailable.
         """
+        quiet = False
         while True:
             behind = await self._behind()
             self.rolled.behind = len(behind)
@@ -69,7 +72,12 @@ class Rollout:
             report(self.rolled)
             movable = [run for run in behind if run.run_id not in self.rolled.left]
             if not movable:
-                return self.rolled
+                if quiet:
+                    return self.rolled
+                quiet = True
+                await asyncio.sleep(_LISTED_WITHIN.total_seconds())
+                continue
+            quiet = False
             polled = await Deployments(self._client).polled(self._flow)
             alive = {build for build, ago in polled.items() if ago < POLLED_WITHIN and build not in self._gone}
             await in_turns(partial(self._move, alive), movable)

@@ -22,6 +22,7 @@ from integrations.outbox.mailer import OutboxMailer
 from runtime.deployments import Deployments
 from runtime.dispatch import Dispatcher
 from runtime.in_turns import in_turns
+from runtime.moving import open_runs
 from runtime.settings import Settings
 from store.contacts import upsert_contact
 from store.database import Database
@@ -97,6 +98,18 @@ class Fleet:
 
     async def progress(self, rows: Iterable[EnrollmentRow]) -> list[Progress]:
         return await in_turns(self.dispatcher.progress, rows)
+
+    async def builds(self) -> Counter[str | None]:
+        """How many contacts are on each build. Waits until the server's list has heard of everybody who is at rest."""
+        found: Counter[str | None] = Counter()
+
+        async def heard_of_all() -> bool:
+            nonlocal found
+            found = Counter([run.build async for run in open_runs(self.client, FLOW)])
+            return None not in found
+
+        await until(heard_of_all)
+        return found
 
     async def at_rest(self) -> None:
         """Wait until each contact stands at the wait that takes its time."""

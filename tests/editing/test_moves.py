@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections import Counter
 from datetime import timedelta
 
 import pytest
@@ -140,7 +139,7 @@ async def test_a_message_that_is_on_its_way_goes_out_once_and_the_contact_moves_
         rolled = await moving
         assert rolled is not None
         await fleet.come_to({row.id: "clicked"})
-        assert [run.build async for run in open_runs(fleet.client, FLOW)] == [NEW]
+        assert await fleet.builds() == {NEW: 1}
         assert (await fleet.messages())[row.id] == ["welcome"]
 
 
@@ -191,13 +190,11 @@ async def test_a_ramp_moves_a_share_and_its_end_takes_it_back(fleet: Fleet) -> N
         rolled = await deployer.ramp(await deployer.look(FLOW), 50)
         assert rolled is not None
         assert 0 < rolled.moved < 24
-        runs = [run async for run in open_runs(fleet.client, FLOW)]
-        assert Counter(run.build for run in runs) == {OLD: 24 - rolled.moved, NEW: rolled.moved}
+        assert await fleet.builds() == {OLD: 24 - rolled.moved, NEW: rolled.moved}
         build, back = await deployer.roll_back(FLOW)
         assert build == OLD
         assert back is not None
-        runs = [run async for run in open_runs(fleet.client, FLOW)]
-        assert {run.build for run in runs} == {OLD}
+        assert await fleet.builds() == {OLD: 24}
         await fleet.at_rest()
         assert set(map(tuple, (await fleet.messages()).values())) == {("welcome",)}
 
