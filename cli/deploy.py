@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping
 from contextlib import asynccontextmanager
@@ -19,10 +20,10 @@ from cli.forecast_view import as_json, forecast_table, progress_bar
 from cli.terminal import say, show
 from domain.flows import OnEdit
 from rehearsal.forecast import Fate, Forecast, Forecaster
-from runtime.deployments import POLLED_WITHIN, Deployment, Deployments, VersionUnknown
-from runtime.dispatch import Dispatcher
+from runtime.deployments import Deployment, Deployments, NotPolled
+from runtime.dispatch import Dispatcher, TemporalUnavailable
 from runtime.moving import Mover, gone_flows
-from runtime.rollout import Rolled, Rollout
+from runtime.rollout import Overtaken, Rolled, Rollout
 from runtime.settings import Settings
 from runtime.temporal import connect, temporal_address
 from store.database import Database
@@ -65,8 +66,7 @@ class Deployer:
         """See what a deploy of a flow would do. `hosted`: builds with a worker, if not all that poll."""
         flow = self._flows[name]
         if hosted is None:
-            polled = await self._deployments.polled(name)
-            hosted = [build for build, ago in polled.items() if ago < POLLED_WITHIN]
+            hosted = await self._deployments.alive(name)
         forecaster = Forecaster(self._client, name, flow, hosted, move_pinned=move_pinned)
         with progress_bar(f"{name}: looking at open enrollments") as report:
             forecasts = await forecaster.all(report)
@@ -94,6 +94,10 @@ class Deployer:
     async def ramp(self, situation: Situation, percentage: float) -> Rolled | None:
         """Give the code at hand a share of the contacts; the server picks which, and a larger share includes them."""
         name, build = situation.name, situation.build
+        if situation.deployment.current == build:
+            raise CommandFailed(
+                f"{name}: build {build} gets all contacts already; a ramp is for code that is not current"
+            )
         await self._once_known(name, build, partial(self._deployments.ramp, name, build, percentage))
         if not situation.moves_everybody:
             return None
@@ -128,15 +132,14 @@ class Deployer:
 
     async def _once_known(self, name: str, build: str, tell: Callable[[], Awaitable[None]]) -> None:
         """Wait a little for a worker that has just been started."""
-        try:
-            async with asyncio.timeout(_REGISTERS_WITHIN.total_seconds()):
-                while True:
-                    try:
-                        return await tell()
-                    except VersionUnknown:
-                        await asyncio.sleep(0.2)
-        except TimeoutError:
-            raise _no_worker(name, build) from None
+        deadline = time.monotonic() + _REGISTERS_WITHIN.total_seconds()
+        while True:
+            try:
+                return await tell()
+            except NotPolled:
+                if time.monotonic() > deadline:
+                    raise _no_worker(name, build) from None
+            await asyncio.sleep(0.2)
 
 
 async def deploy(
@@ -154,12 +157,15 @@ async def deploy(
     chosen = known_flows(names) or list(flows)
     async with deployer(settings, flows) as deploying:
         if rollback:
+            carried = True
             for name in chosen:
                 build, rolled = await deploying.roll_back(name)
                 say(f"{name}: build {build} is current again{moved(rolled)}")
-            return True
+                carried = carried and not (rolled and rolled.left)
+            return carried
         situations = [await deploying.look(name, move_pinned=move_pinned) for name in chosen]
         gone = await deploying.gone_flows()
+        carried = not gone and not any(situation.lost for situation in situations)
         if json:
             say(as_json(situations, gone))
         else:
@@ -176,8 +182,9 @@ async def deploy(
                     say(f"{situation.name}: build {situation.build} gets {ramp:g} % of the contacts{moved(rolled)}")
                 else:
                     rolled = await deploying.carry_out(situation, move_pinned=move_pinned)
+                    carried = carried and not (rolled and rolled.left)
                     say(f"{situation.name}: build {situation.build} is current{moved(rolled)}")
-        return not gone and not any(situation.lost for situation in situations)
+        return carried
 
 
 @asynccontextmanager
@@ -196,6 +203,10 @@ async def deployer(settings: Settings, flows: Mapping[str, FlowClass]) -> AsyncI
             yield Deployer(client, database, flows)
         except RPCError as error:
             raise CommandFailed(f"Temporal refuses: {error.message}") from error
+        except TemporalUnavailable as error:
+            raise CommandFailed(f"Temporal went away ({error}): repeat the command, it goes on from there") from error
+        except (NotPolled, Overtaken) as error:
+            raise CommandFailed(str(error)) from error
     finally:
         await database.close()
 
@@ -209,6 +220,6 @@ def moved(rolled: Rolled | None) -> str:
 
 def _no_worker(name: str, build: str) -> CommandFailed:
     return CommandFailed(
-        f"no worker runs {name} with the code at hand, build {build}: start `cauce worker` with it beside the old one, "
-        "or restart `cauce up`, which does the rest itself"
+        f"no worker runs {name} with build {build}: start `cauce worker` with that code beside the other, or, on one "
+        "machine, put that code in place and restart `cauce up`, which does the rest itself"
     )

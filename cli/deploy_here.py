@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 
+from sqlalchemy.exc import SQLAlchemyError
 from temporalio.service import RPCError
 
 from cli.deploy import Deployer, moved
@@ -18,12 +19,15 @@ from cli.machine import Machine
 from cli.supervisor import Supervisor
 from cli.terminal import say, show
 from domain.flows import OnEdit
-from runtime.deployments import Deployments
+from runtime.deployments import Deployments, NotPolled
 from runtime.dispatch import TemporalUnavailable
 from runtime.moving import open_runs
+from runtime.rollout import Overtaken
 from store.database import Database
 from workflows.builds import build_id
 from workflows.discovery import FlowClass, discover_flows
+
+_OBSTACLES = (CommandFailed, NotPolled, Overtaken, RPCError, SQLAlchemyError, TemporalUnavailable)
 
 
 class DeployHere:
@@ -46,8 +50,11 @@ class DeployHere:
                 builds = {run.build async for run in open_runs(client, name)} - {None, build_id(flow)}
                 needed |= {(name, build) for build in builds if build}
                 await self._bring(deployer, Deployments(client), name, flow, sorted(filter(None, builds)))
-            await asyncio.to_thread(self._kept.forget_all_but, needed)
-        except (RPCError, TemporalUnavailable) as error:
+            if not await deployer.gone_flows():  # whose code may be wanted again
+                await asyncio.to_thread(self._kept.forget_all_but, needed)
+            for name, contacts in (await deployer.gone_flows()).items():
+                say(f"{name}: {contacts} contacts are in this flow, which the code has no longer")
+        except _OBSTACLES as error:
             say(f"flows are not all on the code at hand: {error}; run `cauce deploy` later")
         finally:
             await database.close()

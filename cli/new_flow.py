@@ -26,7 +26,7 @@ from inspection.layout import Layout
 GOAL = "activated"
 STEPS = "welcome, clicked within 3 days? tip : reminder, wait 7 days, last-call"
 LONGEST_TEXT = 80
-_PLACES = (
+PLACES = (
     "workflows/{}.py",
     "emails/{}",
     "emails/{}.py",
@@ -34,6 +34,7 @@ _PLACES = (
     "tests/histories/{}",
     "docs/flows/{}.md",
 )
+"""What belongs to a flow alone, as seen from the project's root."""
 _MOVED_LAST = "workflows"
 """A flow's module: with it, the flow begins to exist."""
 
@@ -101,7 +102,7 @@ def _require_room(name: str, layout: Layout) -> None:
         raise CommandFailed(
             f"{layout.root} is an installation without tests/: write new flows in a checkout of the project, and deploy"
         )
-    for place in _PLACES:
+    for place in PLACES:
         path = layout.root / place.format(name)
         if path.exists() or path.is_symlink():
             raise CommandFailed(f"{layout.seen(path)} is there already, and is not overwritten: choose another name")
@@ -204,7 +205,9 @@ def _finish(flow: Blueprint, layout: Layout) -> bool:
 
 def _test_passes(name: str, layout: Layout) -> bool:
     test = layout.seen(layout.test(name))
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--no-header", test]
+    # schemathesis is for tests of the API, and takes a second to be loaded.
+    words = ["-q", "-p", "no:cacheprovider", "-p", "no:schemathesis", "--no-header"]
+    command = [sys.executable, "-m", "pytest", *words, test]
     done = subprocess.run(command, cwd=layout.root, capture_output=True, text=True, check=False)
     if done.returncode:
         say(f"✗ {test}\n{done.stdout}{done.stderr}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from uuid import UUID, uuid5
 
@@ -44,11 +44,32 @@ class Memory(BaseModel):
         description="new names of steps by old ones: of every version that the enrollment came through",
     )
 
-    def name_of(self, step: str) -> str | None:
-        """The name under which a step is remembered: its own or one that it had before or after; None if it is not."""
-        names = (step, *other_names(step, self.renamed))
-        known = (self.finished, self.waiting, self.skipped)
-        return next((name for name in names if any(name in steps for steps in known)), None)
+    left: list[str] = Field(
+        default_factory=list,
+        exclude_if=operator.not_,
+        description="waits that an edit took from under the contact",
+    )
+
+    def name_of(self, step: str, named: Collection[str] = ()) -> str | None:
+        """The name under which a step is remembered: its own or one that it had before or after; None if it is not.
+
+        `named` are steps of the code at hand: what has one of their names is theirs.
+        """
+        others = (name for name in other_names(step, self.renamed) if name not in named)
+        known = (self.finished, self.waiting, self.skipped, self.left)
+        return next((name for name in (step, *others) if any(name in steps for steps in known)), None)
+
+    def begin(self, step: str, now: datetime, named: Collection[str] = ()) -> datetime:
+        """The contact is at a step; answer since when. A wait that they were at before, and is not over, is left."""
+        name = self.name_of(step, named) or step
+        for other in [waited for waited in self.waiting if waited != name]:
+            del self.waiting[other]
+            self.left.append(other)
+        return self.waiting.setdefault(name, now)
+
+    def finish(self, step: str, result: JsonValue, named: Collection[str] = ()) -> None:
+        self.waiting.pop(self.name_of(step, named) or step, None)
+        self.finished[step] = result
 
     def under(self, renamed: Mapping[str, str]) -> Memory:
         """A copy that knows these renamings too."""

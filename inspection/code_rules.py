@@ -171,11 +171,43 @@ def run_conducts(source: FlowSource, layout: Layout) -> Iterator[Fault]:
 
 def _conducts(run: Method) -> bool:
     body = [node for node in run.body if not (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant))]
-    return (
-        [ast.unparse(decorator) for decorator in run.decorator_list] == ["workflow.run"]
-        and [ast.unparse(node) for node in body] == ["return await self.conduct()"]
-        and len(run.args.args) == 2
-    )
+    return [ast.unparse(decorator) for decorator in run.decorator_list] == ["workflow.run"] and [
+        ast.unparse(node) for node in body
+    ] == ["return await self.conduct()"]
+
+
+def run_takes_an_enrollment(source: FlowSource, layout: Layout) -> Iterator[Fault]:
+    """`run` takes just what the base's __init__ does.
+
+    The SDK refuses the flow otherwise, and compares annotations as they are kept: the base's is the text `Enrollment`.
+    """
+    deferred = _defers_annotations(source.module)
+    for run in source.flow_class.body:
+        if not isinstance(run, ast.AsyncFunctionDef) or run.name != "run":
+            continue
+        given = run.args
+        own = given.args[1:]
+        if len(own) != 1 or given.posonlyargs or given.vararg or given.kwonlyargs or given.kwarg or given.defaults:
+            what = f"run takes ({ast.unparse(given)}), which the SDK refuses"
+            yield source.fault(run.lineno, what, "write async def run(self, enrollment: Enrollment)")
+        elif not deferred and not isinstance(own[0].annotation, ast.Constant):
+            what = "annotations are not kept as text, so the SDK finds run unlike its base"
+            yield source.fault(run.lineno, what, "write from __future__ import annotations below the docstring")
+        elif _kept(own[0].annotation, deferred) != "Enrollment":
+            what = f"run takes {ast.unparse(own[0])}, which the SDK refuses"
+            yield source.fault(run.lineno, what, "write async def run(self, enrollment: Enrollment)")
+
+
+def _defers_annotations(module: ast.Module) -> bool:
+    futures = (node for node in module.body if isinstance(node, ast.ImportFrom) and node.module == "__future__")
+    return any(alias.name == "annotations" for node in futures for alias in node.names)
+
+
+def _kept(annotation: ast.expr | None, deferred: bool) -> object:
+    """What the SDK sees of an annotation: its text, where it is deferred or is a text itself."""
+    if annotation is None:
+        return None
+    return ast.unparse(annotation) if deferred or not isinstance(annotation, ast.Constant) else annotation.value
 
 
 def order_is_the_same_twice(source: FlowSource, layout: Layout) -> Iterator[Fault]:

@@ -11,12 +11,13 @@ from typing import Any
 
 from pydantic import create_model
 
-from domain.flows import FlowSettings
+from domain.flows import FlowSettings, OnEdit
 from emails.templates import TemplateError, Templates
 from inspection.faults import Fault
-from inspection.flow_source import FlowSource
+from inspection.flow_source import FlowSource, dotted
 from inspection.layout import Layout
 from inspection.outline import steps
+from inspection.recorded_sends import recorded_sends
 from inspection.verb_calls import argument
 
 _KEBAB_CASE = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
@@ -40,7 +41,10 @@ def messages_are_named(source: FlowSource, layout: Layout) -> Iterator[Fault]:
 
 
 def messages_are_sent(source: FlowSource, layout: Layout) -> Iterator[Fault]:
-    """Each message's folder is there, and each folder is a message that a step sends."""
+    """Each message's folder is there, and each folder is a message that a step sends, or a recorded version did.
+
+    Contacts who are on that version, or on the way from it, get the message yet.
+    """
     folder = layout.emails / source.path.stem
     present = _folders(folder)
     sent = [step for step in steps(source.outline) if step.message]
@@ -52,8 +56,25 @@ def messages_are_sent(source: FlowSource, layout: Layout) -> Iterator[Fault]:
             told.add(step.message)
     if source.journey.faults or any("{" in (step.message or "") for step in sent):
         return  # which messages are sent is not known
-    for message in sorted(present - {step.message for step in sent}):
-        yield layout.fault(folder / message, f"no step sends {message}", "delete the folder, or send it")
+    if unsent := present - {step.message for step in sent}:
+        for message in sorted(unsent.difference(*recorded_sends(layout.histories(source.path.stem)).values())):
+            what = f"no step sends {message}, and no recorded version does"
+            yield layout.fault(folder / message, what, "delete the folder, or send it")
+
+
+def messages_of_pinned_contacts_are_kept(source: FlowSource, layout: Layout) -> Iterator[Fault]:
+    """In a flow that pins, contacts finish on the version that they started with, and get its messages."""
+    flow = source.path.stem
+    on_edit = source.about.get("on_edit")
+    if on_edit is None or dotted(on_edit.value) != f"OnEdit.{OnEdit.PIN.name}":
+        return
+    folder, histories = layout.emails / flow, layout.histories(flow)
+    kept = _folders(folder) | {step.message for step in steps(source.outline)}  # what is sent now is told above
+    for version, messages in recorded_sends(histories).items():
+        for message in sorted(messages - kept):
+            what = f"contacts of version {version} still need {message}, and {layout.seen(folder)}/{message} is gone"
+            mend = f"keep it until nobody is on that version, then run cauce flows record {flow} --forget {version}"
+            yield layout.fault(histories / version, what, mend)
 
 
 def templates_are_sound(source: FlowSource, layout: Layout) -> Iterator[Fault]:

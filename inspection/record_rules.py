@@ -39,7 +39,10 @@ def flow_is_tested(source: FlowSource, layout: Layout) -> Iterator[Fault]:
 
 
 def flow_has_histories(source: FlowSource, layout: Layout) -> Iterator[Fault]:
-    """One finished, one that an exit interrupted, and one that waits in each step that waits, of any version."""
+    """One finished, one that waits in each step that waits, and, if there is any, one that an exit interrupted.
+
+    Of any version. A flow without a wait is over before anything interrupts it.
+    """
     flow = source.path.stem
     folder, mend = layout.histories(flow), f"run cauce flows record {flow}"
     files = sorted(folder.glob("*/*.json"))
@@ -52,14 +55,15 @@ def flow_has_histories(source: FlowSource, layout: Layout) -> Iterator[Fault]:
         return
     if "finished.json" not in names:
         yield source.fault(None, "there is no history of a contact who finished", mend)
-    if not any(_EXITED.fullmatch(name) for name in names):
+    waiting = [step for step in steps(source.outline) if ARGUMENTS[step.verb].limit]
+    if waiting and not any(_EXITED.fullmatch(name) for name in names):
         yield source.fault(None, "there is no history of a contact whom an exit took out", mend)
     told: set[str] = set()
-    for step in steps(source.outline):
+    for step in waiting:
         pattern = re.sub(r"\\\{[^{}]*\\\}", ".+", re.escape(f"waiting-{step.name}.json"))
-        waits = bool(ARGUMENTS[step.verb].limit and step.name) and step.name not in told
+        first = bool(step.name) and step.name not in told
         told.add(step.name)
-        if waits and not any(re.fullmatch(pattern, name) for name in names):
+        if first and not any(re.fullmatch(pattern, name) for name in names):
             yield source.fault(step.line, f"there is no history of a contact who waits in {step.name}", mend)
 
 

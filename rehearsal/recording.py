@@ -18,6 +18,7 @@ from rehearsal.enrolled import Journey
 from rehearsal.journey import journey
 from rehearsal.sanitising import sanitised
 from rehearsal.stage import flow_name
+from rehearsal.standing import attributes_of, kind_of
 from workflows.builds import build_id
 from workflows.discovery import FlowClass
 
@@ -68,7 +69,9 @@ def forget(flow: FlowClass, version: str, folder: Path) -> bool:
 async def histories(flow: FlowClass, templates: Templates | None = None) -> dict[str, str]:
     """Sanitised histories by name: `finished`, `exited-<exit>`, and `waiting-<step>` for each wait that was found.
 
-    Each question that the flow asks of the contact is answered once and left unanswered once, breadth first.
+    Each question that the flow asks of the contact is answered once and left unanswered once, breadth first. Where this
+    leads to a message that none of these histories has, there is `finished-with-<step>` too: all that contacts of this
+    version may be sent is on record.
     """
     explorer = _Explorer(flow, templates)
     await explorer.explore()
@@ -83,6 +86,8 @@ class _Explorer:
         self._flow = flow
         self._templates = templates
         self._asked: set[str] = set()
+        self._kept_steps: set[str] = set()
+        """Steps of messages that are on record."""
         self._ahead: deque[Answers] = deque([{}])
 
     async def explore(self) -> None:
@@ -116,8 +121,19 @@ class _Explorer:
                 else:
                     await j.pass_wait(standing)
             if standing.closed and (await j.outcome()).exit is Exit.COMPLETED:
-                self._keep("finished", await j.history())
+                history = await j.history()
+                self._keep("finished", history)
+                for step in _sending_steps(history):
+                    if step not in self._kept_steps:
+                        self._keep(f"finished-with-{step}", history)
 
     def _keep(self, name: str, history: WorkflowHistory) -> None:
         if name not in self.found:
             self.found[name] = sanitised(history)
+            self._kept_steps.update(_sending_steps(history))
+
+
+def _sending_steps(history: WorkflowHistory) -> list[str]:
+    """The steps that sent something, in their order."""
+    scheduled = (event for event in history.events if kind_of(event) == "activity_task_scheduled")
+    return [attributes_of(event).activity_id for event in scheduled]

@@ -7,6 +7,7 @@ in another. Source: Temporal's API of Worker Versioning, server 1.32.
 from __future__ import annotations
 
 import asyncio
+import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
@@ -26,11 +27,12 @@ from runtime.temporal import RPC_TIMEOUT
 
 POLLED_WITHIN = timedelta(seconds=75)
 """A poll that gets no work ends after a minute and the next one begins: who is silent for longer is gone."""
+_SETTLES_WITHIN = timedelta(seconds=10)
 _LOOK_EVERY = timedelta(milliseconds=500)
 
 
-class VersionUnknown(Exception):
-    """The server has never seen a worker of this version."""
+class NotPolled(Exception):
+    """No worker of this version asks for work: whoever came to it would stand still."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,8 @@ class Deployments:
         )
 
     async def make_current(self, flow: str, build: str) -> None:
-        """Send new contacts to a build, and whoever moves. Raises: VersionUnknown."""
+        """Send new contacts to a build, and whoever moves. Raises: NotPolled."""
+        await self._require_poller(flow, build)
         request = SetWorkerDeploymentCurrentVersionRequest(
             namespace=self._client.namespace,
             deployment_name=flow_task_queue(flow),
@@ -98,7 +101,9 @@ class Deployments:
         await self._settled(flow)
 
     async def ramp(self, flow: str, build: str | None, percentage: float) -> None:
-        """Send a share of them to a build; to none, to end a ramp. Raises: VersionUnknown."""
+        """Send a share of them to a build; to none, to end a ramp. Raises: NotPolled."""
+        if build:
+            await self._require_poller(flow, build)
         request = SetWorkerDeploymentRampingVersionRequest(
             namespace=self._client.namespace,
             deployment_name=flow_task_queue(flow),
@@ -136,12 +141,22 @@ class Deployments:
             polls[build] = min(ago, polls.get(build, ago))
         return polls
 
+    async def alive(self, flow: str) -> frozenset[str]:
+        """Builds whose workers ask for this flow's work. One that was killed counts for another minute."""
+        return frozenset(build for build, ago in (await self.polled(flow)).items() if ago < POLLED_WITHIN)
+
+    async def _require_poller(self, flow: str, build: str) -> None:
+        """The server itself asks only whether one was ever there."""
+        if build not in await self.alive(flow):
+            raise NotPolled(f"no worker of {flow} with build {build} asks for work")
+
     async def _settled(self, flow: str) -> None:
-        """Wait until every part of the server routes as it was told."""
+        """Wait a little until every part of the server routes as it was told; contacts find their way later too."""
         request = DescribeWorkerDeploymentRequest(
             namespace=self._client.namespace, deployment_name=flow_task_queue(flow)
         )
-        while True:
+        deadline = time.monotonic() + _SETTLES_WITHIN.total_seconds()
+        while time.monotonic() < deadline:
             answer = await self._client.workflow_service.describe_worker_deployment(
                 request, retry=True, timeout=RPC_TIMEOUT
             )
@@ -152,6 +167,6 @@ class Deployments:
 
 
 def _told(error: RPCError, flow: str, build: str) -> Exception:
-    if error.status in (RPCStatusCode.NOT_FOUND, RPCStatusCode.FAILED_PRECONDITION):
-        return VersionUnknown(f"no worker of {flow} with build {build} asks for work")
+    if error.status == RPCStatusCode.NOT_FOUND:
+        return NotPolled(f"the server does not know of build {build} of {flow} yet")
     return error

@@ -23,8 +23,8 @@ from store.tables import EnrollmentRow
 
 logger = logging.getLogger(__name__)
 
-_MISTAKEN = 3
-"""Attempts at a workflow task: a worker that is killed costs one."""
+_MISTAKEN = 2
+"""Attempts at one workflow task, seconds after the run was asked: its workers are there and do not get it done."""
 _VERSION = SearchAttributeKey.for_keyword("TemporalWorkerDeploymentVersion")
 
 
@@ -86,7 +86,7 @@ class Mover:
     async def ask(self, run: OpenRun) -> None:
         """Ask a run to go on with its flow's target version, once the contact is at rest. Its worker must be there."""
         with _unless_closed():
-            await self._handle(run).signal("move", rpc_timeout=RPC_TIMEOUT)
+            await self._handle(run).signal("move", self._flows[run.flow].renamed, rpc_timeout=RPC_TIMEOUT)
 
     async def is_deciding(self, run: OpenRun) -> bool:
         """Whether a worker has yet to take in what was told to a run."""

@@ -112,7 +112,7 @@ class _Reader:
         return step
 
     def _begin(self, step: str, task: int, found: Recollection) -> None:
-        found.memory.waiting.setdefault(found.memory.name_of(step) or step, self._task_began[task])
+        found.memory.begin(step, self._task_began[task])
         found.step, found.under_way = step, False
 
     async def _decoded(self, payload: Payload, kind: type[T]) -> T:
@@ -128,21 +128,20 @@ def _hear(happening: Happening, memory: Memory) -> None:
 
 def _pass_by(passed: Passed, memory: Memory) -> None:
     name = memory.name_of(passed.step)
-    if name in memory.finished or name in memory.skipped:
+    if name is not None and name not in memory.waiting:
         return
     if passed.skipped:
         memory.skipped.append(passed.step)
         return
-    memory.waiting.pop(memory.name_of(passed.step) or passed.step, None)
-    memory.finished[passed.step] = passed.answer
+    memory.begin(passed.step, memory.entered_at)
+    memory.finish(passed.step, passed.answer)
     answered = next((happening for happening in memory.unheard if happening.name == passed.event), None)
     if answered is not None:
         memory.unheard.remove(answered)
 
 
 def _finish(step: str, result: dict[str, Any], found: Recollection) -> None:
-    found.memory.waiting.pop(found.memory.name_of(step) or step, None)
-    found.memory.finished[step] = result
+    found.memory.finish(step, result)
     found.step, found.under_way = None, False
 
 

@@ -11,15 +11,20 @@ from functools import partial
 
 from temporalio.client import Client
 
-from runtime.deployments import POLLED_WITHIN, Deployments
+from runtime.deployments import Deployments, NotPolled
 from runtime.in_turns import in_turns
 from runtime.moving import Mover, OpenRun, open_runs
 from runtime.recall import Unreadable
 
 _LOOK_EVERY = timedelta(milliseconds=500)
+_LOOK_AT_LEAST_EVERY = timedelta(seconds=5)
 _LISTED_WITHIN = timedelta(seconds=1)
 """Who entered just now, on the version before: the server's list is some moments late."""
 _ASK_AGAIN = timedelta(seconds=5)
+
+
+class Overtaken(Exception):
+    """Another deploy was begun before this one had ended."""
 
 
 @dataclass
@@ -62,26 +67,31 @@ class Rollout:
     async def run(self, report: Callable[[Rolled], None]) -> Rolled:
         """Move everybody who is not on the build, until only those are left who stay. May be cut off and repeated.
 
-        A contact whose message is on its way moves after it. Raises: RPCError, TemporalUnavailable.
+        A contact whose message is on its way moves after it. Raises: Overtaken, NotPolled if the build's own workers
+        fall silent, RPCError, TemporalUnavailable.
         """
-        quiet = False
+        deployments = Deployments(self._client)
+        pause, quiet = _LOOK_EVERY, False
         while True:
             behind = await self._behind()
+            pause = _LOOK_EVERY if len(behind) != self.rolled.behind else min(pause * 1.5, _LOOK_AT_LEAST_EVERY)
             self.rolled.behind = len(behind)
             self.rolled.behind_at_first = max(self.rolled.behind_at_first, len(behind))
             report(self.rolled)
             movable = [run for run in behind if run.run_id not in self.rolled.left]
-            if not movable:
-                if quiet:
-                    return self.rolled
-                quiet = True
-                await asyncio.sleep(_LISTED_WITHIN.total_seconds())
-                continue
-            quiet = False
-            polled = await Deployments(self._client).polled(self._flow)
-            alive = {build for build, ago in polled.items() if ago < POLLED_WITHIN and build not in self._gone}
-            await in_turns(partial(self._move, alive), movable)
-            await asyncio.sleep(_LOOK_EVERY.total_seconds())
+            if not movable and quiet:
+                return self.rolled
+            quiet = not movable
+            if movable:
+                current, alive = (await deployments.of(self._flow)).current, await deployments.alive(self._flow)
+                if current != self._build:
+                    raise Overtaken(
+                        f"build {current} of {self._flow} was made current meanwhile: its contacts go there"
+                    )
+                if self._build not in alive:
+                    raise NotPolled(f"no worker of {self._flow} with build {self._build} asks for work any more")
+                await in_turns(partial(self._move, alive - set(self._gone)), movable)
+            await asyncio.sleep((_LISTED_WITHIN if quiet else pause).total_seconds())
 
     async def ask_all(self) -> Rolled:
         """Ask everybody who is not on the build once, as for a ramp, whose share the server picks."""

@@ -4,25 +4,37 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 from collections.abc import Iterable
+from contextlib import suppress
+from fnmatch import fnmatchcase
 from pathlib import Path
+
+from cli.new_flow import PLACES
 
 ROOT = Path(__file__).parents[1]
 
 
 def copy_project(folder: Path) -> Path:
-    """What git knows or would take in, as it is now; answer the folder."""
-    listed = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"]
-    names = subprocess.run(listed, cwd=ROOT, capture_output=True, check=True, text=True).stdout.split("\0")
-    for name in set(filter(None, names)):
-        target = folder / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            shutil.copy2(ROOT / name, target)
-        except FileNotFoundError:  # deleted here, and not yet committed
-            continue
+    """The project as it is now, without what .gitignore names; answer the folder. Needs no git, nor a clean tree."""
+    left_out = [".git", *(line.rstrip("/") for line in (ROOT / ".gitignore").read_text().split())]
+    # Tolerates what goes while it is walked: other tests write files here, and remove them.
+    for above, folders, files in os.walk(ROOT):
+        folders[:] = (name for name in folders if not _is_any_of(name, left_out))
+        target = folder / Path(above).relative_to(ROOT)
+        for name in files:
+            if not _is_any_of(name, left_out):
+                target.mkdir(parents=True, exist_ok=True)
+                with suppress(FileNotFoundError):
+                    shutil.copy2(Path(above, name), target)
     return folder
+
+
+def without_flow(project: Path, flow: str) -> Path:
+    """The same project, rid of a flow that somebody may have given it."""
+    for place in PLACES:
+        path = project / place.format(flow)
+        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+    return project
 
 
 def running_from(folder: Path, *first: Path) -> dict[str, str]:
@@ -37,3 +49,7 @@ def contents(folder: Path, without: Iterable[str] = ("__pycache__",)) -> dict[st
     left_out = set(without)
     files = (path for path in folder.rglob("*") if path.is_file() and not left_out & set(path.parts))
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
+
+
+def _is_any_of(name: str, patterns: Iterable[str]) -> bool:
+    return any(fnmatchcase(name, pattern) for pattern in patterns)

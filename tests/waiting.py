@@ -6,9 +6,12 @@ import asyncio
 import inspect
 import time
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 
-async def until(holds: Callable[[], bool] | Callable[[], Awaitable[bool]], within: float = 60, every: float = 0.02) -> None:
+async def until(
+    holds: Callable[[], bool] | Callable[[], Awaitable[bool]], within: float = 60, every: float = 0.02
+) -> None:
     """Return as soon as the condition holds; fail after `within` seconds, naming the condition's source."""
     deadline = time.monotonic() + within
     while True:
@@ -16,5 +19,9 @@ async def until(holds: Callable[[], bool] | Callable[[], Awaitable[bool]], withi
         if await answer if inspect.isawaitable(answer) else answer:
             return
         if time.monotonic() > deadline:
-            raise AssertionError(f"not within {within} s: {inspect.getsource(holds).strip()}")
+            raise AssertionError(f"not within {within} s: {_told(holds)}")
         await asyncio.sleep(every)
+
+
+def _told(holds: Callable[..., object]) -> str:
+    return repr(holds) if isinstance(holds, partial) else inspect.getsource(holds).strip()

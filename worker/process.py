@@ -20,7 +20,7 @@ from activities.enrollments import EnrollmentActivities
 from domain.flows import EMAIL_TASK_QUEUE, flow_task_queue
 from domain.messages import Mailer
 from emails.templates import Templates
-from runtime.deployments import Deployments, VersionUnknown
+from runtime.deployments import Deployments, NotPolled
 from runtime.dispatch import Dispatcher
 from runtime.links import Links
 from runtime.providers import make_mailer
@@ -187,7 +187,7 @@ async def _begin_deployments(deployments: Deployments, flows: Mapping[str, FlowC
                 if (await deployments.of(name)).current is None:
                     await deployments.make_current(name, build)
                 del waiting[name]
-            except (VersionUnknown, RPCError) as error:
+            except (NotPolled, RPCError) as error:
                 logger.info("deployment not begun yet: %s", error)
         await asyncio.sleep(_AGAIN.total_seconds())
 

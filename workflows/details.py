@@ -13,6 +13,7 @@ def current_details(step: str | None, state: str, memory: Memory) -> str:
     lines = [f"**{step}**: {state}", "", f"- entered: {minute(memory.entered_at)}"]
     lines += [f"- {done}: {_said(result)}" for done, result in memory.finished.items()]
     lines += [f"- {skipped}: skipped, inserted where the contact had passed" for skipped in memory.skipped]
+    lines += [f"- {left}: left, as an edit took it away" for left in memory.left]
     return "\n".join(lines)
 
 

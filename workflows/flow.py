@@ -24,7 +24,7 @@ from activities.email import HEARTBEAT_TIMEOUT, EmailActivities, SendEmail
 from activities.enrollments import EndEnrollment, EnrollmentActivities
 from domain.events import LEAVING_EVENTS, concerns
 from domain.flows import EMAIL_TASK_QUEUE, Enrollment, Exit, FlowSettings, FlowType, Outcome, Progress
-from domain.memory import Happening, Memory, other_names
+from domain.memory import Happening, Memory
 from domain.messages import MessageStatus, SendResult
 from domain.trail import MAX_SUMMARY, Passed, email_summary, minute, moment_summary, wait_summary
 from workflows.details import current_details
@@ -78,7 +78,9 @@ class Flow(ABC, Generic[SettingsT]):
     async def send(self, step: str, message: str | None = None) -> SendResult:
         """Send the email `emails/<flow>/<message>`, which is called like the step unless `message` says otherwise."""
         if not self._open(step):
-            return SendResult.model_validate(self._steps.result(step) or SKIPPED)
+            remembered = self._steps.result(step)
+            # Not of a send: the step was another verb's when the contact went through it.
+            return SendResult.model_validate(remembered) if isinstance(remembered, dict) else SKIPPED
         message = message or step
         # What came before this message is no answer to it.
         self._memory.unheard.clear()
@@ -88,7 +90,7 @@ class Flow(ABC, Generic[SettingsT]):
                 enrollment_id=self._enrollment.id,
                 step=step,
                 message=message,
-                aliases=other_names(step, self._memory.renamed),
+                aliases=self._steps.aliases(step),
             ),
             activity_id=step,
             task_queue=EMAIL_TASK_QUEUE,
@@ -106,13 +108,12 @@ class Flow(ABC, Generic[SettingsT]):
         """Let time pass. After a change of the duration, what was waited already counts."""
         if self._open(step):
             summary = wait_summary(step, duration, self._steps.trail, self._steps.latest())
-            await self._until(self._steps.begin(step, workflow.now()) + duration, summary)
+            await self._until(self._steps.since(step) + duration, summary)
             self._steps.leave(Passed(step))
 
     async def wait_until(self, step: str, moment: datetime) -> None:
         """Let time pass until a moment; one that is past is no wait."""
         if self._open(step):
-            self._steps.begin(step, workflow.now())
             await self._until(moment, moment_summary(step, moment, self._steps.trail))
             self._steps.leave(Passed(step))
 
@@ -129,11 +130,9 @@ class Flow(ABC, Generic[SettingsT]):
                 non_retryable=True,
             )
         if not self._open(step):
-            return bool(self._steps.result(step))
+            return self._steps.result(step) is True
         summary = wait_summary(step, within, self._steps.trail, self._steps.latest(), event)
-        came = await self._until(
-            self._steps.begin(step, workflow.now()) + within, summary, lambda: self._first(event) is not None
-        )
+        came = await self._until(self._steps.since(step) + within, summary, lambda: self._first(event) is not None)
         if (happening := self._first(event)) is not None:
             self._memory.unheard.remove(happening)
         self._steps.leave(Passed(step, came, event if came else None))
@@ -154,12 +153,17 @@ class Flow(ABC, Generic[SettingsT]):
         self._memory.seen.append(happening.id)
         if (exit_ := self._exit_after(happening)) is not None:
             self._exit = self._exit or exit_
-        elif concerns(self.about, happening.name):
+        else:
+            # Even what this code does not wait for: the code that the contact moves to may.
             self._memory.unheard.append(happening)
 
     @workflow.signal(name="move")
-    def on_move(self) -> None:
-        """Go on with the version that is the target now, once the contact is at rest. Nothing, if this is the one."""
+    def on_move(self, renamed: dict[str, str]) -> None:
+        """Go on with the version that is the target now, once the contact is at rest. Nothing, if this is the one.
+
+        `renamed` is that version's: whatever code comes later knows the steps by all their names.
+        """
+        self._memory.renamed.update(renamed)
         self._move_asked = True
 
     @workflow.query(name="progress")
@@ -179,7 +183,7 @@ class Flow(ABC, Generic[SettingsT]):
         that the Temporal Web UI shows these runs as what they are.
         """
         if self._enrollment.memory is not None:
-            self._steps = Steps(self._memory, self._scouted())
+            self._steps = self._scouted()
         journey = asyncio.create_task(self.journey())
         try:
             await workflow.wait_condition(lambda: journey.done() or self._exit is not None or self._to_move_now())
@@ -239,8 +243,8 @@ class Flow(ABC, Generic[SettingsT]):
             initial_versioning_behavior=(ContinueAsNewVersioningBehavior.AUTO_UPGRADE if self._upgrades() else None),
         )
 
-    def _scouted(self) -> frozenset[str]:
-        """The steps that were inserted upstream of where the contact stands: a twin goes through the journey to see."""
+    def _scouted(self) -> Steps:
+        """Steps that know which were inserted upstream of where the contact stands: a twin goes ahead to see."""
         twin = type(self)(self._enrollment)
         twin._steps = steps = ScoutedSteps(twin._memory)
         journey = twin.journey()
@@ -248,7 +252,7 @@ class Flow(ABC, Generic[SettingsT]):
         with suppress(Exception):
             journey.send(None)
         journey.close()
-        return steps.upstream
+        return steps.found(self._memory)
 
     # -- Steps ----------------------------------------------------------------------------------------------------
 
@@ -263,6 +267,7 @@ class Flow(ABC, Generic[SettingsT]):
         self._moving = self._is_to_move()
         if self._moving or self._exit is not None:
             raise asyncio.CancelledError
+        self._steps.begin(step, workflow.now())
         self._now_at = Progress(step=step)
         self._show("working")
         return True

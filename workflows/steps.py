@@ -5,31 +5,43 @@ A step is known by its name alone, so a memory made on one version of a flow tel
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 
 from temporalio.exceptions import ApplicationError
 
-from domain.memory import Memory
+from domain.memory import Memory, other_names
 from domain.trail import BEGINNING, Passed
 
+_NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 FAR = 500
 """Unknown steps in a row after which a scout turns back: the remembered ones that it misses are gone from the code."""
 
 
 class Steps:
-    """`upstream` holds unknown steps that lie before remembered ones."""
+    """`upstream` are unknown steps that lie before remembered ones, `named` all that the code is known to have."""
 
-    def __init__(self, memory: Memory, upstream: Collection[str] = ()) -> None:
+    def __init__(self, memory: Memory, upstream: Collection[str] = (), named: Collection[str] = ()) -> None:
         self.memory = memory
         self.trail: list[Passed] = []
         """What no activity or timer has told the history of yet."""
         self._upstream = upstream
+        self._named = named
         self._met: set[str] = set()
 
     def meet(self, step: str) -> bool:
-        """The journey comes to a step; answer whether it is to be done now. Raises: ApplicationError `StepRepeated`."""
+        """The journey comes to a step; answer whether it is to be done now.
+
+        Raises: ApplicationError `StepMisnamed` or `StepRepeated`.
+        """
+        if not _NAME.fullmatch(step) or step == BEGINNING:
+            raise ApplicationError(
+                f"step {step!r}: name it by small letters and digits, with hyphens between, and not {BEGINNING}",
+                type="StepMisnamed",
+                non_retryable=True,
+            )
         if step in self._met:
             raise ApplicationError(
                 f"step {step} comes twice: give each a name of its own, in a loop with the loop's key",
@@ -37,8 +49,8 @@ class Steps:
                 non_retryable=True,
             )
         self._met.add(step)
-        name = self.memory.name_of(step)
-        if name in self.memory.finished or name in self.memory.skipped:
+        name = self.memory.name_of(step, self._named)
+        if name is not None and name not in self.memory.waiting:
             return False
         if step in self._upstream:
             self.memory.skipped.append(step)
@@ -47,17 +59,23 @@ class Steps:
         return True
 
     def result(self, step: str) -> Any:
-        """Of a step that is not to be done; None if it was skipped."""
-        return self.memory.finished.get(self.memory.name_of(step) or step)
+        """Of a step that is not to be done; None if it was passed by."""
+        return self.memory.finished.get(self.memory.name_of(step, self._named) or step)
 
-    def begin(self, step: str, now: datetime) -> datetime:
-        """Since when a step goes on, in this run or an earlier one."""
-        return self.memory.waiting.setdefault(self.memory.name_of(step) or step, now)
+    def aliases(self, step: str) -> list[str]:
+        """Other names that a message of this step may have in the ledger."""
+        return [name for name in other_names(step, self.memory.renamed) if name not in self._named]
+
+    def begin(self, step: str, now: datetime) -> None:
+        self.memory.begin(step, now, self._named)
+
+    def since(self, step: str) -> datetime:
+        """When a step that was begun began, in this run or an earlier one."""
+        return self.memory.waiting[self.memory.name_of(step, self._named) or step]
 
     def finish(self, step: str, result: Any) -> None:
         """A step that left its result in the history, as activities do."""
-        self.memory.waiting.pop(self.memory.name_of(step) or step, None)
-        self.memory.finished[step] = result
+        self.memory.finish(step, result, self._named)
 
     def leave(self, passed: Passed) -> None:
         """A wait is over."""
@@ -78,6 +96,8 @@ class ScoutedSteps(Steps):
         self._last_known = 0
 
     def meet(self, step: str) -> bool:
+        if step in self._path:
+            raise TurnedBack  # a loop without a key, which the journey itself will be told of
         self._path.append(step)
         if self.memory.name_of(step):
             self._last_known = len(self._path)
@@ -85,10 +105,12 @@ class ScoutedSteps(Steps):
             raise TurnedBack
         return False
 
-    @property
-    def upstream(self) -> frozenset[str]:
-        """Unknown steps that the journey met before the last one that it remembers."""
-        return frozenset(step for step in self._path[: self._last_known] if not self.memory.name_of(step))
+    def found(self, memory: Memory) -> Steps:
+        """The steps as they are now known: what the journey met before the last that it remembers is upstream."""
+        known = [memory.name_of(step, self._path) is not None for step in self._path]
+        last_known = max((place for place, is_known in enumerate(known) if is_known), default=0)
+        upstream = {step for step, is_known in zip(self._path[:last_known], known, strict=False) if not is_known}
+        return Steps(memory, frozenset(upstream), frozenset(self._path))
 
 
 class TurnedBack(Exception):

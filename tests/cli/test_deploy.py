@@ -45,7 +45,7 @@ def test_a_new_version_is_previewed_deployed_and_rolled_back(tmp_path: Path) -> 
 
         nobody = cauce(up, edited, "deploy")
         assert nobody.returncode == 1
-        assert "no worker runs onboarding with the code at hand" in nobody.stderr
+        assert "no worker runs onboarding with build" in nobody.stderr
 
         with worker(up, edited, tmp_path / "worker.log"):
             told = cauce(up, edited, "deploy", "--preview", "--json")

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 from pydantic import JsonValue
@@ -33,6 +34,7 @@ from tests.editing.tour_before import TourBefore
 from tests.emails.project import BODY, FOOTER
 from tests.waiting import until
 from worker.process import conducting, mailing
+from workflows.builds import build_id
 from workflows.discovery import FlowClass
 
 CONTACTS = int(os.environ.get("CAUCE_TEST_CONTACTS", "45"))
@@ -66,11 +68,12 @@ class Fleet:
         async with AsyncExitStack() as stack:
             for version in versions:
                 await stack.enter_async_context(conducting(self.client, self.database, {FLOW: version}))
-                await until(self._has_current_version)
+                await until(partial(self._is_at_work, version))
             yield
 
-    async def _has_current_version(self) -> bool:
-        return (await Deployments(self.client).of(FLOW)).current is not None
+    async def _is_at_work(self, version: FlowClass) -> bool:
+        deployments = Deployments(self.client)
+        return build_id(version) in await deployments.alive(FLOW) and (await deployments.of(FLOW)).current is not None
 
     def deployer(self, version: FlowClass) -> Deployer:
         return Deployer(self.client, self.database, {FLOW: version})

@@ -1,9 +1,13 @@
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
+
+import pytest
 
 from domain.contacts import ContactProfile
 from domain.flows import Exit
+from rehearsal.enrolled import Journey
 from rehearsal.journey import ADA, JourneyStarter
 from workflows.onboarding import Onboarding
 
@@ -53,6 +57,21 @@ async def test_unsubscribe_during_a_wait_ends_without_another_email(journey: Jou
         await j.travel(days=60)
         assert j.inbox().steps == ["welcome"]
         assert (await j.outcome()).exit is Exit.UNSUBSCRIBED
+
+
+@pytest.mark.parametrize(
+    ("leave", "exit_"),
+    [(Journey.bounce, Exit.BOUNCED), (Journey.complain, Exit.COMPLAINED), (Journey.cancel, Exit.CANCELLED)],
+)
+async def test_leaving_during_a_wait_ends_without_another_email(
+    journey: JourneyStarter, leave: Callable[[Journey], Awaitable[None]], exit_: Exit
+) -> None:
+    async with journey(Onboarding) as j:
+        await j.travel(days=1)
+        await leave(j)
+        await j.travel(days=60)
+        assert j.inbox().steps == ["welcome"]
+        assert (await j.outcome()).exit is exit_
 
 
 async def test_emails_speak_the_contacts_language(journey: JourneyStarter) -> None:

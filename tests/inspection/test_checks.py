@@ -15,6 +15,7 @@ import pytest
 from inspection.checks import RULES, check_flow, flow_names, stray_folders
 from inspection.flow_source import FlowSource
 from inspection.layout import Layout
+from inspection.recorded_sends import recorded_sends
 from inspection.step_rules import events_are_heard, journey_is_told, names_tell_rounds_apart
 from tests.inspection.project import FlowProject
 
@@ -22,6 +23,7 @@ HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 BROKEN = sorted(path.name for path in (HERE / "broken").iterdir())
 SOUND = sorted(path.name for path in (HERE / "sound").iterdir())
+HINT_SENT = HERE / "broken/message_of_a_pinned_version_gone/tests/histories/trial/4d5e6f/finished.json.txt"
 SPECIMENS = Layout(ROOT, ROOT / "tests/flows/specimens", ROOT / "emails", ROOT / "tests")
 OF_JOURNEYS = tuple(rule for rule in RULES if rule.__module__ in ("inspection.step_rules", "inspection.code_rules"))
 
@@ -80,6 +82,45 @@ def test_every_rule_has_a_case(tmp_path: Path) -> None:
 def test_a_sound_flow_passes(flow_project: FlowProject, name: str) -> None:
     flow_project.add("trial", (HERE / "sound" / name).read_text())
     assert list(map(str, check_flow("trial", flow_project.layout).faults)) == []
+
+
+def test_a_flow_that_never_waits_has_nobody_whom_an_exit_takes_out(flow_project: FlowProject) -> None:
+    flow_project.add("trial", (HERE / "sound/the_least.py.txt").read_text())
+    (flow_project.layout.histories("trial") / "1a2b3c/exited-goal.json").unlink()
+    assert check_flow("trial", flow_project.layout).faults == ()
+
+
+@pytest.mark.parametrize("on_edit", ["FOLLOW", "PIN"])
+def test_a_message_that_a_recorded_version_sends_is_kept_until_the_version_is_forgotten(
+    flow_project: FlowProject, on_edit: str
+) -> None:
+    flow_project.add("trial", (HERE / "sound/the_least.py.txt").read_text().replace("FOLLOW", on_edit))
+    flow_project.add_message("trial", "hint")
+    flow_project.write("tests/histories/trial/4d5e6f/finished.json", HINT_SENT.read_text())
+    assert check_flow("trial", flow_project.layout).faults == ()
+    shutil.rmtree(flow_project.layout.histories("trial") / "4d5e6f")
+    (fault,) = check_flow("trial", flow_project.layout).faults
+    assert "no step sends hint, and no recorded version does" in str(fault)
+    shutil.rmtree(flow_project.layout.emails / "trial/hint")
+    assert check_flow("trial", flow_project.layout).faults == ()
+
+
+def test_contacts_who_follow_leave_the_messages_of_earlier_versions_behind(flow_project: FlowProject) -> None:
+    flow_project.add("trial", (HERE / "sound/the_least.py.txt").read_text())
+    flow_project.write("tests/histories/trial/4d5e6f/finished.json", HINT_SENT.read_text())
+    assert check_flow("trial", flow_project.layout).faults == ()
+
+
+@pytest.mark.parametrize("name", [name for name in BROKEN if name.startswith(("run_takes_", "run_with_"))])
+def test_the_sdk_refuses_a_run_that_is_unlike_its_base(name: str) -> None:
+    code = compile((HERE / "broken" / name).read_text(), name, "exec", dont_inherit=True)
+    with pytest.raises(ValueError, match=r"@workflow.init and @workflow.run method parameters do not match"):
+        exec(code, {"__name__": "trial"})  # noqa: S102
+
+
+def test_what_our_recorded_versions_send_is_read_from_their_histories() -> None:
+    for version in recorded_sends(Layout.of(ROOT).histories("onboarding")).values():
+        assert version >= {"welcome", "need-a-hand", "training-tip", "check-in"}
 
 
 @pytest.mark.parametrize("flow", ["drip", "marathon", "nurturing", "replies"])

@@ -13,8 +13,10 @@ import pytest
 from inspection.pages import stale_pages, write_pages
 from tests.cli.conftest import Said, cauce, env
 from tests.flows import specimens
+from workflows.discovery import discover_flows
 
 ROOT = Path(__file__).parents[2]
+FLOWS = sorted(discover_flows())
 __all__ = ["cauce", "env"]
 
 
@@ -70,7 +72,7 @@ def test_stale_missing_and_left_pages_are_named_with_their_mend(project: Path) -
     ]
     write_pages(project)
     assert stale_pages(project) == []
-    assert sorted(path.name for path in folder.iterdir()) == ["README.md", "by-hand.md", "onboarding.md"]
+    assert {path.name for path in folder.iterdir()} == {"README.md", "by-hand.md", *(f"{flow}.md" for flow in FLOWS)}
 
 
 def test_flows_of_any_shape_have_a_page(tmp_path: Path) -> None:
@@ -111,7 +113,8 @@ def test_an_unknown_flow_and_a_bad_file_are_told(
     cauce: Callable[..., Said], env: dict[str, str], tmp_path: Path
 ) -> None:
     unknown = cauce("flows", "diagram", "onbording", env=env)
-    assert (unknown.status, unknown.stderr) == (1, "cauce: there is no flow onbording: name one of onboarding\n")
+    told = f"cauce: there is no flow onbording: name one of {', '.join(FLOWS)}\n"
+    assert (unknown.status, unknown.stderr) == (1, told)
     nowhere = cauce("flows", "diagram", "onboarding", "--output", str(tmp_path / "no" / "file"), env=env)
     assert nowhere.status == 1
     assert "name another file" in nowhere.stderr

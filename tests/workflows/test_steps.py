@@ -21,10 +21,15 @@ def memory(*finished: str, waiting: str | None = None, skipped: tuple[str, ...] 
     )
 
 
-def scouted(known: Memory, *path: str) -> frozenset[str]:
-    steps = ScoutedSteps(known)
-    assert not any(steps.meet(step) for step in path)
-    return steps.upstream
+def scouted(known: Memory, *path: str) -> set[str]:
+    """Which of these steps a journey passes by because they were inserted upstream."""
+    scout = ScoutedSteps(known)
+    assert not any(scout.meet(step) for step in path)
+    before = list(known.skipped)
+    steps = scout.found(known)
+    for step in path:
+        steps.meet(step)
+    return set(known.skipped) - set(before)
 
 
 def test_what_comes_before_a_remembered_step_was_inserted_upstream() -> None:
@@ -36,7 +41,7 @@ def test_what_comes_before_the_present_wait_was_inserted_upstream() -> None:
 
 
 def test_steps_that_are_gone_from_the_code_hide_nothing() -> None:
-    assert scouted(memory("a", "gone", waiting="gone-too"), "a", "b", "c") == frozenset()
+    assert scouted(memory("a", "gone", waiting="gone-too"), "a", "b", "c") == set()
 
 
 def test_what_was_skipped_before_counts_as_remembered() -> None:
@@ -49,7 +54,35 @@ def test_a_scout_in_an_endless_loop_turns_back() -> None:
         steps.meet(step)
     with pytest.raises(TurnedBack):
         steps.meet("one-more-lap")
-    assert steps.upstream == frozenset()
+    assert steps.found(memory("a", "gone")).meet("lap-0"), "nothing after a is upstream"
+
+
+def test_a_scout_turns_back_from_a_loop_without_a_key() -> None:
+    steps = ScoutedSteps(memory("a"))
+    steps.meet("a")
+    with pytest.raises(TurnedBack):
+        steps.meet("a")
+
+
+def test_a_name_that_is_used_again_is_the_new_steps() -> None:
+    known = memory(waiting="later")
+    known.renamed = {"first": "later"}
+    assert scouted(known, "first", "later") == {"first"}
+
+
+def test_a_wait_that_is_gone_is_left_when_the_next_step_begins() -> None:
+    known = memory("a", waiting="gone")
+    steps = Steps(known)
+    steps.begin("b", NOW)
+    steps.finish("b", None)
+    assert (known.left, known.waiting) == (["gone"], {})
+    assert not Steps(known).meet("gone"), "older code passes it by"
+
+
+@pytest.mark.parametrize("name", ["Tip", "tip_2", "tip 2", "tip-", "", "entering"])
+def test_a_misnamed_step_is_refused(name: str) -> None:
+    with pytest.raises(ApplicationError, match="name it by small letters"):
+        Steps(memory()).meet(name)
 
 
 def test_an_inserted_step_is_passed_by_and_leaves_a_trail() -> None:
