@@ -64,6 +64,7 @@ def _flow(situation: Situation) -> dict[str, Any]:
         "at_hand": situation.build,
         "current": situation.deployment.current,
         "ramping": situation.deployment.ramping,
+        "percentage": situation.deployment.percentage,
         "on_edit": situation.flow.about.on_edit,
         "totals": _counts(situation.forecasts),
         "steps": {step: _counts(forecasts) for step, forecasts in _by_step(situation.forecasts).items()},
@@ -104,7 +105,10 @@ def _goes_on_to(forecast: Forecast) -> str:
 
 
 def _versions(situation: Situation) -> str:
-    on_edit = f"on edit: {situation.flow.about.on_edit}"
-    if situation.deployment.current in (None, situation.build):
-        return f"build {situation.build} is current; {on_edit}"
-    return f"build {situation.deployment.current} → {situation.build}; {on_edit}"
+    deployment = situation.deployment
+    told = f"on edit: {situation.flow.about.on_edit}"
+    if deployment.ramping is not None:
+        told = f"{deployment.ramping} gets {deployment.percentage:g} %; {told}"
+    if deployment.current in (None, situation.build):
+        return f"build {situation.build} is current; {told}"
+    return f"build {deployment.current} → {situation.build}; {told}"

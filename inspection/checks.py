@@ -32,6 +32,7 @@ RULES: tuple[Rule, ...] = (
     code_rules.run_takes_an_enrollment,
     code_rules.order_is_the_same_twice,
     code_rules.nothing_is_raised,
+    code_rules.what_is_read_exists,
     step_rules.journey_is_told,
     step_rules.names_are_literal,
     step_rules.names_tell_rounds_apart,

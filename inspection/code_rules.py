@@ -6,6 +6,7 @@ import ast
 import sys
 from collections.abc import Iterator
 
+from domain.flows import FlowSettings
 from inspection.faults import Fault
 from inspection.flow_source import FlowSource, dotted
 from inspection.layout import Layout
@@ -226,3 +227,22 @@ def nothing_is_raised(source: FlowSource, layout: Layout) -> Iterator[Fault]:
     for node in ast.walk(source.flow_class):
         if isinstance(node, ast.Raise):
             yield source.fault(node.lineno, "a flow raises", "end with self.finish(…)")
+
+
+def what_is_read_exists(source: FlowSource, layout: Layout) -> Iterator[Fault]:
+    """The flow reads settings that there are, and calls methods that it or its base has."""
+    settings = {setting.name for setting in source.settings.fields} if source.settings else None
+    inside = list(ast.walk(source.flow_class))
+    own = {node.name for node in inside if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)}
+    stored = [node for node in inside if isinstance(node, ast.Name | ast.Attribute) and isinstance(node.ctx, ast.Store)]
+    own |= {node.id if isinstance(node, ast.Name) else node.attr for node in stored}
+    for node in inside:
+        if not isinstance(node, ast.Attribute):
+            continue
+        of = dotted(node.value)
+        if of == "self.settings" and settings is not None and node.attr not in settings | set(dir(FlowSettings)):
+            there_are = ", ".join(sorted(settings)) or "none yet"
+            yield source.fault(node.lineno, f"there is no setting {node.attr}", f"add it; there are: {there_are}")
+        theirs = node.attr in own or node.attr == "settings" or node.attr.startswith("_") or hasattr(Flow, node.attr)
+        if of == "self" and not theirs:
+            yield source.fault(node.lineno, f"there is no self.{node.attr}", f"the verbs are {', '.join(ARGUMENTS)}")
