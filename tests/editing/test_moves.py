@@ -9,6 +9,8 @@ from datetime import timedelta
 import pytest
 
 from cli.failures import CommandFailed
+from domain.flows import Enrollment
+from domain.memory import Memory
 from domain.messages import EmailMessage, Receipt
 from integrations.outbox.mailer import OutboxMailer
 from rehearsal.forecast import Fate
@@ -251,3 +253,38 @@ async def test_contacts_whom_a_mistake_has_stopped_are_moved_to_the_code_that_me
             assert rolled.moved == 1
             await fleet.come_to({row.id: "pause-1"})
         assert (await fleet.messages())[row.id] == ["welcome", "reminder"]
+
+
+async def test_the_memory_that_a_history_tells_is_the_one_that_its_run_hands_over(fleet: Fleet) -> None:
+    """Of contacts at each kind of step, by timers or without, some with events that no wait has taken."""
+    renamed = TourAfter.about.renamed
+    async with fleet.emailing(), fleet.working(TourBefore, TourAfter):
+        for place in ("clicked", "pause-1", "reply-1", "pause-3", "day", "rest"):
+            for elsewhere in (timedelta(0), timedelta(milliseconds=20)):
+                await fleet.enroll(place, elsewhere)
+        await fleet.at_rest()
+        for row in fleet.rows:
+            if row.settings["rests_at"] in ("pause-1", "day"):
+                await fleet.happens(row, "replied")
+                await fleet.happens(row, "clicked")
+        runs = [run async for run in open_runs(fleet.client, FLOW)]
+        told: dict[str, Memory] = {}
+        for run in runs:
+            history = await fleet.client.get_workflow_handle(run.workflow_id, run_id=run.run_id).fetch_history()
+            told[run.enrollment_id] = (await recall(history, renamed)).memory
+        deployer = fleet.deployer(TourAfter)
+        await deployer.carry_out(await deployer.look(FLOW))
+        for row in fleet.rows:
+            handle = fleet.client.get_workflow_handle(f"{FLOW}:{row.contact_id}")
+            started = (await handle.fetch_history()).events[0].workflow_execution_started_event_attributes
+            (enrollment,) = await fleet.client.data_converter.decode(started.input.payloads, [Enrollment])
+            assert_same(enrollment.memory, told[row.id])
+
+
+def assert_same(memory: Memory, other: Memory) -> None:
+    """But for moments, which the server has in nanoseconds, and which are not rounded alike."""
+    assert memory.model_dump(exclude={"entered_at", "waiting"}) == other.model_dump(exclude={"entered_at", "waiting"})
+    assert (list(memory.finished), list(memory.waiting)) == (list(other.finished), list(other.waiting))
+    for step, since in memory.waiting.items():
+        assert abs(since - other.waiting[step]) < timedelta(milliseconds=1)
+    assert abs(memory.entered_at - other.entered_at) < timedelta(milliseconds=1)
