@@ -37,7 +37,7 @@ from worker.process import conducting, mailing
 from workflows.builds import build_id
 from workflows.discovery import FlowClass
 
-CONTACTS = int(os.environ.get("CAUCE_TEST_CONTACTS", "45"))
+CONTACTS = int(os.environ.get("CAUCE_TEST_CONTACTS", "18"))
 """Few, for speed; many by `CAUCE_TEST_CONTACTS=1000 pytest --timeout 3600 tests/editing/test_editing.py`."""
 PATIENCE = 60 + 2 * CONTACTS
 """Seconds."""

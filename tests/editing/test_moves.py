@@ -48,7 +48,7 @@ class Gated(OutboxMailer):
 async def test_an_event_that_arrives_during_the_move_is_answered_once(fleet: Fleet, gone: bool) -> None:
     async with fleet.emailing():
         async with fleet.working(TourBefore):
-            for _ in range(20):
+            for _ in range(8):
                 await fleet.enroll("clicked")
             await fleet.at_rest()
         async with fleet.working(*([TourAfter] if gone else [TourBefore, TourAfter])):
@@ -72,7 +72,7 @@ async def test_an_event_that_arrives_during_the_move_is_answered_once(fleet: Fle
                 assert "reminder" not in steps
             await fleet.all_buy()
         exits = await fleet.exits()
-        assert exits["goal"] + exits["completed"] == 20
+        assert exits["goal"] + exits["completed"] == 8
 
 
 async def test_what_a_crash_in_the_middle_of_a_replacement_leaves_the_sweep_finishes(fleet: Fleet) -> None:
@@ -187,18 +187,18 @@ async def test_a_rollback_takes_contacts_back_without_repeating_anything(fleet: 
 
 async def test_a_ramp_moves_a_share_and_its_end_takes_it_back(fleet: Fleet) -> None:
     async with fleet.emailing(), fleet.working(TourBefore, TourAfter):
-        for _ in range(24):
+        for _ in range(16):
             await fleet.enroll("clicked")
         await fleet.at_rest()
         deployer = fleet.deployer(TourAfter)
         rolled = await deployer.ramp(await deployer.look(FLOW), 50)
         assert rolled is not None
-        assert 0 < rolled.moved < 24
-        assert await fleet.builds() == {OLD: 24 - rolled.moved, NEW: rolled.moved}
+        assert 0 < rolled.moved < 16
+        assert await fleet.builds() == {OLD: 16 - rolled.moved, NEW: rolled.moved}
         build, back = await deployer.roll_back(FLOW)
         assert build == OLD
         assert back is not None
-        assert await fleet.builds() == {OLD: 24}
+        assert await fleet.builds() == {OLD: 16}
         await fleet.at_rest()
         assert set(map(tuple, (await fleet.messages()).values())) == {("welcome",)}
 
