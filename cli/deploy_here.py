@@ -41,23 +41,32 @@ class DeployHere:
 
     async def run(self) -> None:
         """Bring every flow to the code at hand. What stands in the way is said, and holds up nothing else."""
-        client = await self._machine.connect()
         database = Database(self._machine.settings.resolved_database_url())
         try:
-            deployer = Deployer(client, database, self._flows)
+            client = await self._machine.connect()
+            deployer, deployments = Deployer(client, database, self._flows), Deployments(client)
             needed = {(name, build_id(flow)) for name, flow in self._flows.items()}
             for name, flow in self._flows.items():
-                builds = {run.build async for run in open_runs(client, name)} - {None, build_id(flow)}
-                needed |= {(name, build) for build in builds if build}
-                await self._bring(deployer, Deployments(client), name, flow, sorted(filter(None, builds)))
-            if not await deployer.gone_flows():  # whose code may be wanted again
-                await asyncio.to_thread(self._kept.forget_all_but, needed)
-            for name, contacts in (await deployer.gone_flows()).items():
+                builds = {run.build async for run in open_runs(client, name) if run.build} - {build_id(flow)}
+                needed |= {(name, build) for build in builds}
+                await self._try_to_bring(deployer, deployments, name, flow, sorted(builds))
+            gone = await deployer.gone_flows()
+            for name, contacts in gone.items():
                 say(f"{name}: {contacts} contacts are in this flow, which the code has no longer")
+            if not gone:  # whose code may be wanted again
+                await asyncio.to_thread(self._kept.forget_all_but, needed)
         except _OBSTACLES as error:
             say(f"flows are not all on the code at hand: {error}; run `cauce deploy` later")
         finally:
             await database.close()
+
+    async def _try_to_bring(
+        self, deployer: Deployer, deployments: Deployments, name: str, flow: FlowClass, builds: list[str]
+    ) -> None:
+        try:
+            await self._bring(deployer, deployments, name, flow, builds)
+        except _OBSTACLES as error:
+            say(f"{name} is not on the code at hand: {error}; run `cauce deploy {name}` later")
 
     async def _bring(
         self, deployer: Deployer, deployments: Deployments, name: str, flow: FlowClass, builds: list[str]

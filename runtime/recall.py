@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
@@ -37,7 +37,6 @@ class Recollection:
     under_way: bool = False
     """An activity does that step."""
     cancel_requested: bool = False
-    _scheduled: dict[int, str] = field(default_factory=dict)
 
 
 async def recall(
@@ -56,6 +55,8 @@ class _Reader:
         self._converter = converter
         self._task_began: dict[int, datetime] = {}
         """When each workflow task was started: the workflow's own clock in what it decided."""
+        self._scheduled: dict[int, str] = {}
+        """Steps of activities, by the event that scheduled them."""
 
     async def read(self, history: WorkflowHistory) -> Recollection:
         events = list(history.events)
@@ -96,10 +97,10 @@ class _Reader:
             found.memory.unheard.clear()
             self._begin(activity.activity_id, activity.workflow_task_completed_event_id, found)
             found.under_way = True
-            found._scheduled[event.event_id] = activity.activity_id
+            self._scheduled[event.event_id] = activity.activity_id
         elif _is(event, "ACTIVITY_TASK_COMPLETED"):
             done = event.activity_task_completed_event_attributes
-            step = found._scheduled.pop(done.scheduled_event_id)
+            step = self._scheduled.pop(done.scheduled_event_id)
             result = await self._decoded(done.result.payloads[0], dict[str, Any])
             _finish(step, {name: value for name, value in result.items() if value is not None}, found)
 

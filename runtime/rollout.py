@@ -20,6 +20,8 @@ _LOOK_EVERY = timedelta(milliseconds=500)
 _LOOK_AT_LEAST_EVERY = timedelta(seconds=5)
 _LISTED_WITHIN = timedelta(seconds=1)
 """Who entered just now, on the version before: the server's list is some moments late."""
+_ANSWERED_WITHIN = timedelta(seconds=15)
+"""By a worker that is there: a workflow task waits five seconds for one that is not, and goes to another."""
 _ASK_AGAIN = timedelta(seconds=5)
 
 
@@ -94,10 +96,16 @@ class Rollout:
             await asyncio.sleep((_LISTED_WITHIN if quiet else pause).total_seconds())
 
     async def ask_all(self) -> Rolled:
-        """Ask everybody who is not on the build once, as for a ramp, whose share the server picks."""
+        """Ask everybody who is not on the build once, as for a ramp, whose share the server picks.
+
+        Returns as soon as all have answered. Who has no worker, or a mistake in their code, does not, and stays behind.
+        """
         behind = await self._behind()
         await in_turns(self._mover.ask, behind)
-        while any(await in_turns(self._mover.is_deciding, behind)):  # noqa: ASYNC110 - a server is asked, no event of ours
+        deadline = time.monotonic() + _ANSWERED_WITHIN.total_seconds()
+        while time.monotonic() < deadline:
+            if not any(await in_turns(self._mover.is_deciding, behind)):
+                break
             await asyncio.sleep(_LOOK_EVERY.total_seconds())
         left = {run.run_id for run in await self._behind()}
         still = [run for run in behind if run.run_id in left]

@@ -95,3 +95,16 @@ async def test_a_rollback_takes_nobody_back_to_a_wait_that_they_had_left(fleet: 
 
         # On the old code all that is left takes no time, but a day at pause-1 for whoever were taken back to it.
         await until(lambda: fleet.have_ended([row]))
+
+
+async def test_a_ramp_ends_though_old_workers_are_gone(fleet: Fleet) -> None:
+    async with fleet.emailing():
+        async with fleet.working(TourBefore):
+            await fleet.enroll("clicked")
+            await fleet.at_rest()
+        async with fleet.working(TourAfter):
+            deployer = fleet.deployer(TourAfter)
+            async with asyncio.timeout(60):
+                rolled = await deployer.ramp(await deployer.look(FLOW), 50)
+            assert rolled is not None
+            assert (rolled.behind_at_first, rolled.moved) == (1, 0)
