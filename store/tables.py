@@ -41,18 +41,18 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
-def _moment(**options: Any) -> Any:
+def moment(**options: Any) -> Any:
     return Field(sa_type=UtcDateTime, **options)
 
 
-def _id(**options: Any) -> Any:
+def uuid(**options: Any) -> Any:
     return Field(sa_type=String(36), **options)
 
 
 class ContactRow(SQLModel, table=True):
     __tablename__ = "contacts"
 
-    id: str = _id(default_factory=new_id, primary_key=True)
+    id: str = uuid(default_factory=new_id, primary_key=True)
     email: str = Field(unique=True)
     first_name: str = ""
     last_name: str = ""
@@ -61,9 +61,12 @@ class ContactRow(SQLModel, table=True):
     country: str | None = None
     region: str | None = None
     company: str | None = None
+    lifecycle_stage: str | None = None
+    score: int = Field(default=0, sa_column_kwargs={"server_default": "0"})
+    owner_id: str | None = Field(default=None, sa_type=String(36), description="the person who owns the lead")
     attributes: dict[str, JsonValue] = Field(default_factory=dict, sa_type=JSON)
-    created_at: datetime = _moment(default_factory=now)
-    updated_at: datetime = _moment(default_factory=now)
+    created_at: datetime = moment(default_factory=now)
+    updated_at: datetime = moment(default_factory=now)
 
 
 class ConsentRow(SQLModel, table=True):
@@ -72,12 +75,12 @@ class ConsentRow(SQLModel, table=True):
     __tablename__ = "consents"
     __table_args__ = (Index("ix_consents_contact_topic", "contact_id", "topic", "id"),)
 
-    id: str = _id(default_factory=new_id, primary_key=True)
-    contact_id: str = _id(foreign_key="contacts.id")
+    id: str = uuid(default_factory=new_id, primary_key=True)
+    contact_id: str = uuid(foreign_key="contacts.id")
     topic: str
     granted: bool
     source: str
-    recorded_at: datetime = _moment(default_factory=now)
+    recorded_at: datetime = moment(default_factory=now)
 
 
 class SuppressionRow(SQLModel, table=True):
@@ -87,7 +90,7 @@ class SuppressionRow(SQLModel, table=True):
 
     email_hash: str = Field(primary_key=True)
     reason: str = Field(primary_key=True)
-    created_at: datetime = _moment(default_factory=now)
+    created_at: datetime = moment(default_factory=now)
 
 
 class EnrollmentRow(SQLModel, table=True):
@@ -112,18 +115,18 @@ class EnrollmentRow(SQLModel, table=True):
         ),
     )
 
-    id: str = _id(default_factory=new_id, primary_key=True)
+    id: str = uuid(default_factory=new_id, primary_key=True)
     flow: str
-    contact_id: str = _id(foreign_key="contacts.id")
+    contact_id: str = uuid(foreign_key="contacts.id")
     settings: dict[str, JsonValue] = Field(default_factory=dict, sa_type=JSON)
     status: str = Field(default="active", description="active or ended")
     idempotency_key: str | None = None
     request_hash: str | None = None
-    created_at: datetime = _moment(default_factory=now)
-    started_at: datetime | None = _moment(default=None, nullable=True)
-    cancel_requested_at: datetime | None = _moment(default=None, nullable=True)
-    cancel_told_at: datetime | None = _moment(default=None, nullable=True)
-    ended_at: datetime | None = _moment(default=None, nullable=True)
+    created_at: datetime = moment(default_factory=now)
+    started_at: datetime | None = moment(default=None, nullable=True)
+    cancel_requested_at: datetime | None = moment(default=None, nullable=True)
+    cancel_told_at: datetime | None = moment(default=None, nullable=True)
+    ended_at: datetime | None = moment(default=None, nullable=True)
     exit: str | None = None
     exit_reason: str | None = None
     last_step: str | None = None
@@ -133,9 +136,57 @@ class EnrollmentRow(SQLModel, table=True):
         sa_column_kwargs={"server_default": "[]"},
         description="when it ended: inserted by edits where the contact had passed",
     )
-    replacing_since: datetime | None = _moment(
+    replacing_since: datetime | None = moment(
         default=None, nullable=True, description="what was told to its run since then may have to be told to a new run"
     )
+    origin: str = Field(
+        default="api", sa_column_kwargs={"server_default": "api"}, description="api, hand-over, goal or schedule"
+    )
+    came_from: str | None = Field(
+        default=None, sa_type=String(36), description="the enrollment that handed the contact over"
+    )
+    held_since: datetime | None = moment(default=None, nullable=True, description="what its run was told of holds")
+
+
+class HoldRow(SQLModel, table=True):
+    """One enrollment, one contact or a whole flow held, from one moment to another."""
+
+    __tablename__ = "holds"
+    __table_args__ = (
+        Index(
+            "ux_holds_open",
+            "scope",
+            "target",
+            unique=True,
+            sqlite_where=text("resumed_at IS NULL"),
+            postgresql_where=text("resumed_at IS NULL"),
+        ),
+    )
+
+    id: str = uuid(default_factory=new_id, primary_key=True)
+    scope: str = Field(description="enrollment, contact or flow")
+    target: str = Field(description="the enrollment's or contact's id, or the flow's name")
+    held_at: datetime = moment(default_factory=now)
+    resumed_at: datetime | None = moment(default=None, nullable=True)
+
+
+class CrmChangeRow(SQLModel, table=True):
+    """What a step changed of a contact: one row for each enrollment and step, so that a retry applies once."""
+
+    __tablename__ = "crm_changes"
+    __table_args__ = (
+        UniqueConstraint("enrollment_id", "step"),
+        Index("ix_crm_changes_contact", "contact_id", "id"),
+    )
+
+    id: str = uuid(default_factory=new_id, primary_key=True)
+    enrollment_id: str = uuid(foreign_key="enrollments.id")
+    contact_id: str = uuid(foreign_key="contacts.id")
+    step: str
+    kind: str = Field(description="fields, lifecycle, score, owner, note or sunset")
+    change: dict[str, JsonValue] = Field(default_factory=dict, sa_type=JSON)
+    result: dict[str, JsonValue] = Field(default_factory=dict, sa_type=JSON)
+    created_at: datetime = moment(default_factory=now)
 
 
 class EventRow(SQLModel, table=True):
@@ -153,12 +204,12 @@ class EventRow(SQLModel, table=True):
     )
 
     id: str = Field(primary_key=True)
-    contact_id: str = _id(foreign_key="contacts.id")
+    contact_id: str = uuid(foreign_key="contacts.id")
     name: str
-    occurred_at: datetime = _moment()
+    occurred_at: datetime = moment()
     properties: dict[str, JsonValue] = Field(default_factory=dict, sa_type=JSON)
-    received_at: datetime = _moment(default_factory=now)
-    delivered_at: datetime | None = _moment(default=None, nullable=True)
+    received_at: datetime = moment(default_factory=now)
+    delivered_at: datetime | None = moment(default=None, nullable=True)
 
 
 class MessageRow(SQLModel, table=True):
@@ -171,9 +222,12 @@ class MessageRow(SQLModel, table=True):
         Index("ix_messages_status", "status", "id"),
     )
 
-    id: str = _id(default_factory=new_id, primary_key=True)
-    enrollment_id: str = _id(foreign_key="enrollments.id")
-    contact_id: str = _id(foreign_key="contacts.id")
+    id: str = uuid(default_factory=new_id, primary_key=True)
+    enrollment_id: str = uuid(foreign_key="enrollments.id")
+    contact_id: str = uuid(foreign_key="contacts.id")
+    person_id: str | None = Field(
+        default=None, sa_type=String(36), description="of the team, who gets it in place of the contact"
+    )
     step: str
     status: MessageStatus = Field(sa_type=String(16))
     handovers: int = Field(
@@ -183,6 +237,6 @@ class MessageRow(SQLModel, table=True):
     provider: str | None = None
     provider_message_id: str | None = None
     reason: str | None = None
-    created_at: datetime = _moment(default_factory=now)
-    updated_at: datetime = _moment(default_factory=now)
-    sent_at: datetime | None = _moment(default=None, nullable=True)
+    created_at: datetime = moment(default_factory=now)
+    updated_at: datetime = moment(default_factory=now)
+    sent_at: datetime | None = moment(default=None, nullable=True)

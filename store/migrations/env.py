@@ -5,7 +5,7 @@ from __future__ import annotations
 from alembic import context
 from sqlmodel import SQLModel
 
-import store.tables  # noqa: F401 (fills the metadata)
+import store.people_tables  # noqa: F401 (fills the metadata, with store.tables)
 
 context.configure(
     connection=context.config.attributes["connection"],
