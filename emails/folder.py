@@ -13,10 +13,24 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from domain.contacts import DEFAULT_LOCALE, Locale, Topic
 from domain.messages import MessageClass
-from emails.jinja_source import HTML, SUBJECT, jinja_problems, opt_out_problems, subject_problems
+from emails.jinja_source import (
+    HTML,
+    SEEN_FOR_CONTACTS,
+    SEEN_FOR_PEOPLE,
+    SUBJECT,
+    jinja_problems,
+    opt_out_problems,
+    people_problems,
+    subject_problems,
+)
 from emails.mjml_source import Source, body_problems, expanded, included, loading_problems
 
-_LAYOUT = "layout"
+LAYOUT = "layout"
+"""The folder of the parts that messages share."""
+PEOPLE = "people"
+"""The folder of the messages to people of the team."""
+NO_FLOWS = frozenset({LAYOUT, PEOPLE})
+"""Folders that no flow has, and so names that no flow can have."""
 _LOCALE: TypeAdapter[str] = TypeAdapter(Locale)
 
 
@@ -47,8 +61,8 @@ class Message:
 
 
 def read_messages(root: Path) -> dict[tuple[str, str], Message]:
-    """Read every message below `root`, by flow and message."""
-    folders = [message for flow in _folders(root) if flow.name != _LAYOUT for message in _folders(flow)]
+    """Read every message below `root`, by flow and message. Those to people of the team are as of a flow `people`."""
+    folders = [message for flow in _folders(root) if flow.name != LAYOUT for message in _folders(flow)]
     locales = {locale.name for message in folders for locale in _folders(message)}
     # A region falls back to its language, so a message may do without it.
     required = {DEFAULT_LOCALE} | {locale.partition("-")[0] for locale in locales if _is_locale(locale)}
@@ -59,9 +73,15 @@ class _Reader:
     def __init__(self, root: Path) -> None:
         self._root = root
         self._message = Message()
+        self._seen = SEEN_FOR_CONTACTS
 
     def read(self, folder: Path, required: set[str]) -> Message:
-        self._message.type = self._type(folder / "message.toml")
+        path = folder / "message.toml"
+        self._message.type = self._type(path)
+        if folder.parent.name == PEOPLE:
+            self._seen = SEEN_FOR_PEOPLE
+            if self._message.type and self._message.type.message_class is not MessageClass.TRANSACTIONAL:
+                self._report(path, "is of another class than transactional, as mails to people are: mend the entry")
         found = {locale.name for locale in _folders(folder)}
         for name in sorted(found | required):
             if name not in found:
@@ -81,7 +101,9 @@ class _Reader:
         sources = [subject, body, *included(body, parts)]
         problems = subject_problems(subject) + body_problems(body, folder.name, parts)
         for source in sources:
-            problems += jinja_problems(source)
+            problems += jinja_problems(source, self._seen)
+            if self._seen is SEEN_FOR_PEOPLE:
+                problems += people_problems(source)
         self._message.sources += sources
         self._message.problems += problems
         if not problems and (html := self._html(body, parts)):
@@ -106,7 +128,7 @@ class _Reader:
 
     def _parts(self, locale: str) -> dict[str, Source]:
         """Only these can be included, by file name: no path leads out of the layout."""
-        layout = self._root / _LAYOUT
+        layout = self._root / LAYOUT
         paths = [*sorted(layout.glob("*.mjml")), *sorted((layout / locale).glob("*.mjml"))]
         return {path.name: source for path in paths if (source := self._source(path))}
 

@@ -6,7 +6,8 @@ naming the file and what to do.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 from jinja2 import StrictUndefined, TemplateSyntaxError, nodes
 from jinja2.meta import find_undeclared_variables
@@ -15,7 +16,9 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from domain.contacts import Contact
 from domain.flows import FlowSettings
 from domain.messages import Sender
+from domain.people import Person
 from emails.mjml_source import Source
+from emails.moments import duration, moment
 
 SUBJECT_MAX_CHARACTERS = 120
 
@@ -26,24 +29,45 @@ HTML = ImmutableSandboxedEnvironment(
 )
 # A template sees its context alone: Jinja's own globals would pass for settings.
 HTML.globals.clear()
+HTML.filters |= {"moment": moment, "duration": duration}
 SUBJECT = HTML.overlay(autoescape=False)
 
-_FIELDS = {"contact": frozenset(Contact.model_fields), "sender": frozenset(Sender.model_fields)}
-_CONTEXT = frozenset({*_FIELDS, "unsubscribe_url"})
 _GUARDS = frozenset({"default", "d", "defined", "undefined"})
 
 
-def jinja_problems(source: Source) -> list[str]:
-    """Check what no settings decide: syntax, filters, tests, and the fields of contact and sender."""
+class Seen(NamedTuple):
+    """What a template sees: objects, of which it names single fields, and plain values."""
+
+    fields: Mapping[str, frozenset[str]]
+    values: frozenset[str]
+
+    @property
+    def names(self) -> frozenset[str]:
+        return self.values | self.fields.keys()
+
+
+SEEN_FOR_CONTACTS = Seen(
+    {"contact": frozenset(Contact.model_fields), "sender": frozenset(Sender.model_fields)},
+    frozenset({"unsubscribe_url"}),
+)
+"""Beside the settings of the flow, by their names."""
+SEEN_FOR_PEOPLE = Seen(
+    {**SEEN_FOR_CONTACTS.fields, "person": frozenset(Person.model_fields)},
+    frozenset({"subject", "facts", "url", "until", "others"}),
+)
+
+
+def jinja_problems(source: Source, seen: Seen) -> list[str]:
+    """Check what no settings decide: syntax, filters, tests, and the fields of contact, sender and person."""
     try:
         tree = HTML.parse(source.text)
     except TemplateSyntaxError as error:
         return [f"{source.file}:{error.lineno} is not valid Jinja ({error.message}): mend it there"]
-    found = sorted([*_unknown_names(tree), *_field_problems(tree)])
+    found = sorted([*_unknown_calls(tree), *_field_problems(tree, seen)])
     return [f"{source.file}:{line} {problem}" for line, problem in found]
 
 
-def _unknown_names(tree: nodes.Template) -> Iterator[tuple[int, str]]:
+def _unknown_calls(tree: nodes.Template) -> Iterator[tuple[int, str]]:
     for node in tree.find_all(nodes.Filter):
         if node.name not in HTML.filters:
             yield node.lineno, f"uses the filter {node.name}, which does not exist: mend its name"
@@ -54,22 +78,22 @@ def _unknown_names(tree: nodes.Template) -> Iterator[tuple[int, str]]:
         yield tag.lineno, "pulls in another Jinja template: use mj-include"
 
 
-def _field_problems(tree: nodes.Template) -> Iterator[tuple[int, str]]:
+def _field_problems(tree: nodes.Template, seen: Seen) -> Iterator[tuple[int, str]]:
     read: set[int] = set()
     calls = [*tree.find_all(nodes.Filter), *tree.find_all(nodes.Test)]
     guarded = {id(call.node) for call in calls if call.name in _GUARDS}
     for access in _accesses(tree):
         owner, field = _path(access.node), _path(access).rpartition(".")[2]
-        if owner in _FIELDS:
+        if owner in seen.fields:
             read.add(id(access.node))
-            if field not in _FIELDS[owner]:
-                choices = ", ".join(sorted(_FIELDS[owner]))
+            if field not in seen.fields[owner]:
+                choices = ", ".join(sorted(seen.fields[owner]))
                 yield access.lineno, f"uses {owner}.{field or '[…]'}, which does not exist: use one of {choices}"
         elif owner == "contact.attributes" and id(access) not in guarded:
             path = f"{owner}.{field}"
             yield access.lineno, f'uses {path}, which a contact may lack: write {path}|default("…")'
     for name in tree.find_all(nodes.Name):
-        if name.name in _FIELDS and id(name) not in read:
+        if name.name in seen.fields and id(name) not in read:
             yield name.lineno, f"uses {name.name} as a whole: name one of its fields"
 
 
@@ -91,26 +115,39 @@ def _path(node: nodes.Node | None) -> str:
 
 def settings_problems(source: Source, settings_model: type[FlowSettings]) -> list[str]:
     """Check that each name in a template is one of its context or a field of the flow's settings."""
-    try:
-        tree = HTML.parse(source.text)
-    except TemplateSyntaxError:
-        return []
-    # An unknown filter or test is told by jinja_problems; here it would end the search for names.
-    for node in tree.find_all(nodes.Filter):
-        node.name = "string"
-    for test in tree.find_all(nodes.Test):
-        test.name = "defined"
-    unknown = find_undeclared_variables(tree) - _CONTEXT - set(settings_model.model_fields)
+    unknown = _names(source) - SEEN_FOR_CONTACTS.names - set(settings_model.model_fields)
     return [
         f"{source.file} uses {{{{ {name} }}}}, which {settings_model.__name__} has not: add the field or edit the file"
         for name in sorted(unknown)
     ]
 
 
+def people_problems(source: Source) -> list[str]:
+    """Check that each name in a template is one that mails to people see."""
+    choices = ", ".join(sorted(SEEN_FOR_PEOPLE.names))
+    return [
+        f"{source.file} uses {{{{ {name} }}}}, which mails to people do not see: use one of {choices}"
+        for name in sorted(_names(source) - SEEN_FOR_PEOPLE.names)
+    ]
+
+
+def _names(source: Source) -> set[str]:
+    try:
+        tree = HTML.parse(source.text)
+    except TemplateSyntaxError:
+        return set()
+    # An unknown filter or test is told by jinja_problems; here it would end the search for names.
+    for node in tree.find_all(nodes.Filter):
+        node.name = "string"
+    for test in tree.find_all(nodes.Test):
+        test.name = "defined"
+    return find_undeclared_variables(tree)
+
+
 def reserved_problems(settings_model: type[FlowSettings]) -> list[str]:
     return [
         f"{settings_model.__name__} has a field {name}, which means something else to templates: rename the field"
-        for name in sorted(_CONTEXT & set(settings_model.model_fields))
+        for name in sorted(SEEN_FOR_CONTACTS.names & set(settings_model.model_fields))
     ]
 
 

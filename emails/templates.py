@@ -1,30 +1,46 @@
-"""Message templates: found in a folder, compiled once, rendered for one contact at a time.
+"""Message templates: found in a folder, compiled once, rendered for one reader at a time.
 
     emails/<flow>/<message>/message.toml            class = "relationship", topic = "onboarding"
     emails/<flow>/<message>/<locale>/subject.txt    one line
     emails/<flow>/<message>/<locale>/body.mjml
+    emails/people/<message>/…                       the same, to people of the team: class = "transactional"
     emails/layout/*.mjml                            parts for every locale, included by their file name
     emails/layout/<locale>/*.mjml                   parts in that language
 
 Subject and body are Jinja. They see `contact`, `sender`, `unsubscribe_url`, and the fields of the flow's settings by
-their own names. A value that is None prints as nothing.
+their own names; what mails to people see, `Templates.render_for_person` says. A value that is None prints as nothing.
+Times are written by `{{ until|moment }}` and `{{ offer_valid_for|duration }}`.
 """
 
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from domain.contacts import DEFAULT_LOCALE, Contact
 from domain.flows import FlowSettings
 from domain.messages import MessageClass, Sender
-from emails.folder import Message, MessageType, path_in_project, read_messages
+from domain.people import Person
+from emails.folder import PEOPLE, Message, MessageType, path_in_project, read_messages
 from emails.jinja_source import reserved_problems, settings_problems
+from emails.moments import READER, wording
 from emails.plain_text import plain_text
 
 EMAILS = Path(__file__).parent
+
+PEOPLE_MESSAGES = (
+    "approval",
+    "approval-reminder",
+    "approval-escalated",
+    "task",
+    "task-reminder",
+    "lead-offer",
+    "lead-unassigned",
+)
+"""What people of the team get, whatever the flow."""
 
 
 class TemplateError(Exception):
@@ -40,7 +56,7 @@ class UnknownMessage(LookupError):
 
 
 class Rendered(NamedTuple):
-    """A message for one contact. `locale` is the template's, which may be a fallback of the contact's."""
+    """A message for one reader. `locale` is the template's, which may be a fallback of the reader's."""
 
     subject: str
     html: str
@@ -80,6 +96,22 @@ class Templates:
         if problems:
             raise TemplateError(problems)
 
+    def check_people(self) -> None:
+        """Check all messages to people of the team, and that each of PEOPLE_MESSAGES is among them.
+
+        Raises: TemplateError, with every problem at once.
+        """
+        problems = [
+            f"{self._folder(PEOPLE, name)} is missing: add it"
+            for name in PEOPLE_MESSAGES
+            if (PEOPLE, name) not in self._messages
+        ]
+        for (owner, _), message in self._messages.items():
+            if owner == PEOPLE:
+                problems += message.problems
+        if problems:
+            raise TemplateError(problems)
+
     def message(self, flow: str, message: str) -> MessageType:
         """Raises: UnknownMessage; TemplateError if its message.toml is faulty."""
         found = self._find(flow, message)
@@ -102,15 +134,44 @@ class Templates:
         `unsubscribe_url` may be None for transactional messages alone.
         Raises: UnknownMessage; TemplateError if the message is faulty; ValueError without a way to opt out.
         """
+        kind = self.message(flow, message).message_class
+        if not unsubscribe_url and kind is not MessageClass.TRANSACTIONAL:
+            raise ValueError(f"{flow}/{message} is {kind}: pass the contact's unsubscribe_url")
+        context = {name: getattr(settings, name) for name in type(settings).model_fields}
+        context |= {"contact": contact, "sender": sender, "unsubscribe_url": unsubscribe_url}
+        return self._render(flow, message, contact.locale, context)
+
+    def render_for_person(
+        self,
+        message: str,
+        *,
+        person: Person,
+        contact: Contact,
+        sender: Sender,
+        subject: str,
+        facts: Sequence[tuple[str, str]],
+        url: str,
+        until: datetime | None,
+        others: Sequence[str],
+    ) -> Rendered:
+        """Render a message to a person of the team, in their locale as `render` does in a contact's.
+
+        `subject` says what is asked, in the language of the flow's author; `facts` are labels and values of it; `url`
+        is where the person answers; `until` is aware, and written in its own time zone; `others` are names of those
+        who are asked too. `contact` is whom it is about.
+        Raises: UnknownMessage; TemplateError if the message is faulty.
+        """
+        context = {"person": person, "contact": contact, "sender": sender, "subject": subject, "facts": facts}
+        context |= {"url": url, "until": until, "others": others}
+        return self._render(PEOPLE, message, person.locale, context)
+
+    def _render(self, flow: str, message: str, asked: str, context: dict[str, Any]) -> Rendered:
         found = self._find(flow, message)
         if found.type is None or found.problems:
             raise TemplateError(found.problems)
-        if not unsubscribe_url and found.type.message_class is not MessageClass.TRANSACTIONAL:
-            raise ValueError(f"{flow}/{message} is {found.type.message_class}: pass the contact's unsubscribe_url")
-        language = contact.locale.partition("-")[0]
-        locale = next(choice for choice in (contact.locale, language, DEFAULT_LOCALE) if choice in found.by_locale)
-        context = {name: getattr(settings, name) for name in type(settings).model_fields}
-        context |= {"contact": contact, "sender": sender, "unsubscribe_url": unsubscribe_url}
+        language = asked.partition("-")[0]
+        locale = next(choice for choice in (asked, language, DEFAULT_LOCALE) if choice in found.by_locale)
+        context[READER] = wording(asked, locale)
         html = found.by_locale[locale].html.render(context)
         subject = _one_line(found.by_locale[locale].subject.render(context))
         return Rendered(subject=subject, html=html, text=plain_text(html), locale=locale)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
+from emails.folder import NO_FLOWS
 from inspection import code_rules, declaration_rules, message_rules, record_rules, step_rules
 from inspection.faults import Fault, UnreadableFlow
 from inspection.flow_source import FlowSource, flow_classes, parse
@@ -90,7 +91,7 @@ def check_flow(flow: str, layout: Layout, rules: Sequence[Rule] = RULES) -> Chec
 
 def stray_folders(layout: Layout) -> list[Fault]:
     """Folders of messages that no flow has."""
-    flows = {*flow_names(layout), "layout"}
+    flows = {*flow_names(layout), *NO_FLOWS}
     folders = sorted(layout.emails.glob("*/*/message.toml"))
     strays = dict.fromkeys(path.parents[1] for path in folders if path.parents[1].name not in flows)
     return [layout.fault(path, f"no flow is called {path.name}", "delete the folder, or rename it") for path in strays]
@@ -103,7 +104,8 @@ def _is_to_be_a_flow(path: Path, layout: Layout) -> bool:
         module = parse(path)
     except UnreadableFlow:
         return True
-    meant = (layout.emails / path.stem).is_dir() or any(map(_defines_workflow, module.body))
+    has_messages = path.stem not in NO_FLOWS and (layout.emails / path.stem).is_dir()
+    meant = has_messages or any(map(_defines_workflow, module.body))
     return meant or bool(flow_classes(module))
 
 

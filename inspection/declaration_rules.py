@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 
 from domain.events import LEAVING_EVENTS
 from domain.flows import FlowSettings, FlowType, Goal, OnEdit
+from emails.folder import NO_FLOWS
 from inspection.declarations import goal_event, goal_of, listened, text_of
 from inspection.faults import Fault
 from inspection.flow_source import Declared, FlowSource, Setting, dotted
@@ -26,6 +27,8 @@ def flow_is_named_like_its_file(source: FlowSource, layout: Layout) -> Iterator[
     wanted = f'write @workflow.defn(name="{name}")'
     if not SNAKE_CASE.fullmatch(name):
         yield source.fault(1, f"the file {source.path.name} is not named in snake_case", "rename it")
+    elif name in NO_FLOWS:
+        yield source.fault(1, f"emails/{name}/ is no flow's, so no flow can be called {name}", "rename it")
     elif not decorators:
         yield source.fault(None, f"{source.class_name} is not defined as a workflow", wanted)
     elif decorators != [f"workflow.defn(name={name!r})"]:

@@ -64,13 +64,21 @@ class Project:
     def body(self, mjml: str, locale: str = "es") -> None:
         self.write(f"trial/tip/{locale}/body.mjml", mjml.replace("LOCALE", locale))
 
-    def render(self, contact: Contact, unsubscribe_url: str | None = UNSUBSCRIBE) -> Rendered:
+    def add_people_mail(self, name: str, text: str, message_class: str = "transactional") -> None:
+        self.write(f"people/{name}/message.toml", f'class = "{message_class}"\ntopic = "team"\n')
+        for locale in ("en", "es"):
+            self.write(f"people/{name}/{locale}/subject.txt", "{{ subject }}\n")
+            body = BODY.replace("TEXT", text).replace("LOCALE", locale).replace("footer.mjml", "team-footer.mjml")
+            self.write(f"people/{name}/{locale}/body.mjml", body)
+            self.write(f"layout/{locale}/team-footer.mjml", "<mj-section></mj-section>")
+
+    def render(self, contact: Contact, unsubscribe_url: str | None = UNSUBSCRIBE, **settings: object) -> Rendered:
         return Templates.load(self.root).render(
             "trial",
             "tip",
             contact=contact,
             sender=SENDER,
-            settings=TrialSettings(),
+            settings=TrialSettings.model_validate(settings),
             unsubscribe_url=unsubscribe_url,
         )
 
