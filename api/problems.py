@@ -168,15 +168,16 @@ def answer_with_problems(app: FastAPI) -> None:
         ).response()
 
 
-def answers(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """The problems that an operation may answer with, as its OpenAPI description says it."""
+def answers(*problems: int | ProblemError) -> dict[int | str, dict[str, Any]]:
+    """The problems that an operation may answer with, as its OpenAPI description says it: a status, or an example."""
     schema = {"$ref": "#/components/schemas/Problem"}
+    examples = [_EXAMPLES.get(each, of_status(each)) if isinstance(each, int) else each for each in problems]
     return {
-        status: {
-            "description": HTTPStatus(status).phrase,
-            "content": {MEDIA_TYPE: {"schema": schema, "example": _EXAMPLES.get(status, of_status(status)).document}},
+        example.status: {
+            "description": HTTPStatus(example.status).phrase,
+            "content": {MEDIA_TYPE: {"schema": schema, "example": example.document}},
         }
-        for status in statuses
+        for example in examples
     }
 
 

@@ -52,6 +52,9 @@ class ApiClient:
     async def post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
         return await self._send("POST", path, json=body)
 
+    async def patch(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+        return await self._send("PATCH", path, json=body)
+
     async def get(self, path: str) -> dict[str, Any]:
         return await self._send("GET", path)
 

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from cli import flow_commands
+from cli import flow_commands, people
 from cli.ports import LOOPBACK
 from cli.runner import run, until_signalled
 from cli.terminal import say, show
@@ -26,6 +26,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(flow_commands.app, name="flows")
+app.add_typer(people.app, name="people")
 
 
 def main() -> None:

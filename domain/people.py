@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictBool, StringConstraints
 
 from domain.contacts import DEFAULT_LOCALE, EmailAddress, Locale, TimeZone
 from domain.limits import Text
-from domain.working_time import OFFICE_HOURS, Absence, WorkingHours
+from domain.public_holidays import CODE, is_known, public_holidays
+from domain.working_time import OFFICE_HOURS, Absence, Calendar, WorkingHours
+
+
+def _holidays(value: str) -> str:
+    if not is_known(value):
+        raise ValueError("no public holidays are known for this code; expected a country or a part of it, as CL, ES-MD")
+    return value
+
 
 Role = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
 """What somebody may be asked as: `marketing`, `sales`, `sales_manager`, `customer_success`, or a role of your own."""
 Team = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]{0,63}$")]
 Territory = Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}(/[^/\x00-\x1f]{1,100})?$")]
 """A country, or a region of one: `CL`, `CL/Valparaíso`."""
-Holidays = Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}(-[A-Z0-9]{1,3})?$")]
+Holidays = Annotated[str, StringConstraints(pattern=CODE), AfterValidator(_holidays)]
 """Whose public holidays are free: a country, or a part of it (ISO 3166-2): `CL`, `ES-MD`."""
 Language = Annotated[str, StringConstraints(pattern=r"^[a-z]{2,3}$")]
 
@@ -34,15 +43,27 @@ class PersonProfile(BaseModel):
     working_hours: WorkingHours = Field(default_factory=lambda: dict(OFFICE_HOURS))
     holidays: Holidays | None = Field(default=None, description="whose public holidays are free", examples=["CL"])
     absences: list[Absence] = Field(default_factory=list, max_length=200)
-    capacity: int | None = Field(default=None, ge=0, le=100_000, description="leads at once; null: no limit")
-    weight: int = Field(default=1, ge=1, le=100, description="share of leads, beside the others' weights")
+    capacity: int | None = Field(
+        default=None, ge=0, le=100_000, strict=True, description="leads at once; null: no limit"
+    )
+    weight: int = Field(default=1, ge=1, le=100, strict=True, description="share of leads, beside the others' weights")
     territories: list[Territory] = Field(default_factory=list, max_length=500, examples=[["CL", "AR/Córdoba"]])
     products: list[Text] = Field(default_factory=list, max_length=200)
     languages: list[Language] = Field(default_factory=list, max_length=50, examples=[["es", "en"]])
-    active: bool = Field(default=True, description="false: asked nothing and given no leads any more")
+    active: StrictBool = Field(default=True, description="false: asked nothing and given no leads any more")
 
 
 class Person(PersonProfile):
     """A stored person. `id` is a UUID and the only part of it that may enter Temporal."""
 
     id: str
+
+
+def calendar_of(person: PersonProfile) -> Calendar:
+    """When they work."""
+    return Calendar(
+        zone=person.time_zone,
+        hours=person.working_hours,
+        holidays=partial(public_holidays, person.holidays) if person.holidays else None,
+        absences=tuple(person.absences),
+    )
