@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from domain.crm import Crm
 from domain.messages import Mailer
 from integrations.outbox.mailer import OutboxMailer
 from integrations.sendgrid.mailer import SendGridMailer
+from integrations.webhook.crm import WebhookCrm
 from runtime.settings import Settings, SettingsError
+from store.crm import DatabaseCrm
+from store.database import Database
 
 _SHOWN_TO_CONTACTS = ("sender_email", "sender_name", "sender_postal_address", "sender_website", "public_url")
 
@@ -22,5 +26,24 @@ def make_mailer(settings: Settings) -> Mailer:
         raise SettingsError(f"{names}: still an example, and each email shows it: set it before emails go to people")
     try:
         return SendGridMailer(settings.sendgrid_api_key.get_secret_value(), url=str(settings.sendgrid_url).rstrip("/"))
+    except ValueError as error:
+        raise SettingsError(str(error)) from None
+
+
+def make_crm(settings: Settings, database: Database) -> Crm:
+    """Our own database, with a webhook behind it if one is set. Raises: SettingsError if that lacks a setting."""
+    if settings.crm_webhook_url is None:
+        return DatabaseCrm(database)
+    if settings.crm_webhook_secret is None:
+        raise SettingsError(
+            "CAUCE_CRM_WEBHOOK_SECRET: needed with CAUCE_CRM_WEBHOOK_URL; make one: openssl rand -hex 32"
+        )
+    try:
+        return WebhookCrm(
+            DatabaseCrm(database, mirrored=True),
+            str(settings.crm_webhook_url),
+            settings.crm_webhook_secret.get_secret_value(),
+            allow_private=settings.crm_webhook_allow_private,
+        )
     except ValueError as error:
         raise SettingsError(str(error)) from None

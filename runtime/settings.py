@@ -65,6 +65,15 @@ class Settings(BaseSettings):
         default="1 Example Street, Example City", min_length=1, description="postal address in each email's footer"
     )
     sender_website: AnyHttpUrl = Field(default=AnyHttpUrl("https://example.com"), description="where emails lead to")
+    crm_webhook_url: AnyHttpUrl | None = Field(
+        default=None, description="where changes of contacts by flows are posted to; none: nowhere"
+    )
+    crm_webhook_secret: SecretStr | None = Field(
+        default=None, min_length=MIN_KEY_LENGTH, description="signs what is posted; its receiver has the same"
+    )
+    crm_webhook_allow_private: bool = Field(
+        default=False, description="whether the receiver may be on a private network, and without TLS"
+    )
     sweep_seconds: float = Field(
         default=5, gt=0, description="pause between two sweeps for what a crash left half done"
     )

@@ -6,6 +6,8 @@ import hashlib
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from pydantic import JsonValue
+from sqlalchemy import delete
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -36,10 +38,7 @@ async def upsert_contact(
     contact = (await session.exec(select(ContactRow).where(ContactRow.email == profile.email).with_for_update())).one()
     if not created:
         changes = profile.model_dump(exclude_unset=True)
-        merged = {**contact.attributes, **changes.pop("attributes", {})}
-        changes["attributes"] = {name: value for name, value in merged.items() if value is not None}
-        if size_of(changes["attributes"]) > MAX_OBJECT_CHARACTERS:
-            raise TooManyAttributes
+        changes["attributes"] = merge_attributes(contact.attributes, changes.pop("attributes", {}))
         if any(getattr(contact, field) != value for field, value in changes.items()):
             contact.sqlmodel_update(changes, update={"updated_at": now()})
             session.add(contact)
@@ -49,6 +48,14 @@ async def upsert_contact(
             session.add(ConsentRow(contact_id=contact.id, topic=topic, granted=granted, source=source))
     await session.flush()
     return Upserted(contact, created)
+
+
+def merge_attributes(present: Mapping[str, JsonValue], changes: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
+    """The contact's attributes after a change by name; a null one is removed. Raises: TooManyAttributes."""
+    merged: dict[str, JsonValue] = {name: value for name, value in {**present, **changes}.items() if value is not None}
+    if size_of(merged) > MAX_OBJECT_CHARACTERS:
+        raise TooManyAttributes
+    return merged
 
 
 async def contact_by_email(session: AsyncSession, email: str) -> ContactRow | None:
@@ -70,6 +77,15 @@ def email_hash(email: str) -> str:
 async def suppress(session: AsyncSession, email: str, reason: str) -> None:
     """Never write to this address again; doing it twice does nothing."""
     await insert_unless_there(session, SuppressionRow(email_hash=email_hash(email), reason=reason))
+
+
+async def unsuppress(session: AsyncSession, email: str, reason: str) -> None:
+    """Lift one suppression; the address stays suppressed for others. Without it, nothing is done."""
+    await session.exec(
+        delete(SuppressionRow).where(
+            col(SuppressionRow.email_hash) == email_hash(email), col(SuppressionRow.reason) == reason
+        )
+    )
 
 
 async def suppressions_of(session: AsyncSession, email: str) -> frozenset[str]:
