@@ -28,7 +28,7 @@ from emails.templates import Templates
 from integrations.outbox.mailer import OutboxMailer
 from runtime.dispatch import Dispatcher
 from runtime.settings import Settings
-from runtime.temporal import CONTACT_ID
+from runtime.temporal import SEARCH_ATTRIBUTES
 from store.contacts import upsert_contact
 from store.database import Database, migrate
 from store.enrollments import enroll
@@ -81,7 +81,7 @@ async def main() -> None:
         mailer = OutboxMailer(settings.outbox_folder)
         async with await WorkflowEnvironment.start_local(
             dev_server_existing_path=str(Path(sysconfig.get_path("scripts")) / "temporal"),
-            search_attributes=[CONTACT_ID],
+            search_attributes=SEARCH_ATTRIBUTES,
             data_converter=pydantic_data_converter,
             dev_server_log_level="error",
         ) as environment:

@@ -27,7 +27,7 @@ from emails.templates import Templates
 from runtime.deployments import POLLED_WITHIN, Deployments
 from runtime.providers import make_mailer
 from runtime.settings import Settings
-from runtime.temporal import CONTACT_ID, connect, temporal_address
+from runtime.temporal import SEARCH_ATTRIBUTES, connect, temporal_address
 from store.database import Database, latest_revision
 from workflows.builds import build_id
 from workflows.discovery import FlowClass, discover_flows
@@ -72,10 +72,14 @@ def settings_checks(settings: Settings) -> list[Check]:
 
 def temporal_checks() -> list[Check]:
     temporal = _Temporal()
-    attribute = f"temporal operator search-attribute create --name {CONTACT_ID.name} --type Keyword"
+    attributes = " ".join(f"--name {attribute.name} --type Keyword" for attribute in SEARCH_ATTRIBUTES)
     return [
         Check("Temporal", temporal.reachable, "start one by `cauce up`, or set TEMPORAL_ADDRESS or TEMPORAL_PROFILE"),
-        Check("search attribute", temporal.search_attribute, attribute),
+        Check(
+            "search attributes",
+            temporal.search_attributes,
+            f"temporal operator search-attribute create {attributes}",
+        ),
         *(
             Check(f"version of {name}", partial(temporal.version, name, flow), f"cauce deploy {name}")
             for name, flow in discover_flows().items()
@@ -107,6 +111,7 @@ def _templates() -> str:
     templates = Templates.load()
     for name, flow in flows.items():
         templates.check(name, flow.settings_model)
+    templates.check_people()
     return ", ".join(flows)
 
 
@@ -180,14 +185,16 @@ class _Temporal:
             ) from None
         return f"{address}, namespace {client.namespace}"
 
-    async def search_attribute(self) -> str:
+    async def search_attributes(self) -> str:
         client = await self._connected()
         answer = await client.operator_service.list_search_attributes(
             ListSearchAttributesRequest(namespace=client.namespace), timeout=_RPC_TIMEOUT
         )
-        if answer.custom_attributes.get(CONTACT_ID.name) != IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD:
-            raise Fault(f"{CONTACT_ID.name} is not registered as Keyword")
-        return CONTACT_ID.name
+        for attribute in SEARCH_ATTRIBUTES:
+            if answer.custom_attributes.get(attribute.name) != IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD:
+                mend = f"temporal operator search-attribute create --name {attribute.name} --type Keyword"
+                raise Fault(f"{attribute.name} is not registered as Keyword", mend)
+        return ", ".join(attribute.name for attribute in SEARCH_ATTRIBUTES)
 
     async def version(self, name: str, flow: FlowClass) -> str:
         client = await self._connected()

@@ -20,7 +20,7 @@ from cli.ports import LOOPBACK, unused_port
 from cli.readiness import Readiness
 from cli.supervisor import Program
 from runtime.settings import Settings
-from runtime.temporal import CONTACT_ID, DEFAULT_ADDRESS
+from runtime.temporal import DEFAULT_ADDRESS, SEARCH_ATTRIBUTES
 from workflows.discovery import discover_flows
 
 NAMESPACE = "default"
@@ -108,10 +108,11 @@ class Machine:
             "--ip": LOOPBACK,
             "--port": str(self._ports.temporal),
             "--ui-port": str(self._ports.temporal_ui),
-            "--search-attribute": f"{CONTACT_ID.name}=Keyword",
             "--log-level": "warn",
         }
         command = (str(self._server), "server", "start-dev", *(word for option in options.items() for word in option))
+        for attribute in SEARCH_ATTRIBUTES:
+            command += ("--search-attribute", f"{attribute.name}=Keyword")
         return self._program("temporal", command, self._readiness.temporal)
 
     def worker(self, code: Path) -> Program:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import datetime, time, timedelta
 from enum import StrEnum
 from typing import NamedTuple, Self
 
@@ -13,16 +13,59 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 from domain.memory import Memory
 
 EMAIL_TASK_QUEUE = "cauce-email"
+"""Of activities that write to contacts and people: at the provider's rate."""
+RECORDS_TASK_QUEUE = "cauce-records"
+"""Of activities that only read and write what we keep."""
+SCHEDULES_TASK_QUEUE = "cauce-schedules"
+STATE_ATTRIBUTE = "CauceState"
+"""The search attribute that says what an enrollment waits for: one of `State`."""
+
+
+class State(StrEnum):
+    """What operators filter enrollments by, in the Temporal Web UI."""
+
+    WAITING = "waiting"
+    AWAITING_APPROVAL = "awaiting_approval"
+    AWAITING_TASK = "awaiting_task"
+    AWAITING_ACCEPTANCE = "awaiting_acceptance"
+    """A lead is offered to a rep."""
+    IN_QUEUE = "in_queue"
+    """No rep can take the lead now."""
+    HELD = "held"
 
 
 class Goal(BaseModel):
-    """The event that a flow exists to bring about; reaching it ends the enrollment at once."""
+    """The event that a flow exists to bring about; reaching it ends the enrollment at once.
+
+    `others` reach it too, or in their place those that an enrollment names in the setting called `others_setting`.
+    """
 
     model_config = ConfigDict(frozen=True)
 
     event: str
     target: float = Field(gt=0, le=1, description="share of enrollments that should reach it")
     within: timedelta
+    others: tuple[str, ...] = ()
+    others_setting: str | None = None
+    hand_over_to: str | None = Field(
+        default=None, description="the flow that takes the contact over when it is reached"
+    )
+
+    def events(self, settings: Mapping[str, JsonValue]) -> frozenset[str]:
+        """All events that reach it, for an enrollment with these overrides of the flow's settings."""
+        named = settings.get(self.others_setting) if self.others_setting else None
+        others = [str(name) for name in named] if isinstance(named, list | tuple) else self.others
+        return frozenset((self.event, *others))
+
+
+class EnrollInactive(BaseModel):
+    """A flow's own daily enrollment, by a Temporal Schedule: contacts who did nothing for some time, longest first."""
+
+    model_config = ConfigDict(frozen=True)
+
+    inactive_for: timedelta
+    at_most: int = Field(gt=0, description="contacts a day")
+    at: time = Field(default=time(6), description="UTC")
 
 
 class OnEdit(StrEnum):
@@ -44,6 +87,7 @@ class FlowType(BaseModel):
     owner: str = Field(description="the team that answers for it")
     on_edit: OnEdit
     renamed: dict[str, str] = Field(default_factory=dict, description="new names of steps by their old ones")
+    enrolls: EnrollInactive | None = None
     listens: frozenset[str] = Field(default=frozenset(), description="events its journey waits for, besides the goal")
     reenroll_after: timedelta | None = Field(
         default=timedelta(0), description="since the last enrollment ended; null: a contact enters once only"
@@ -78,7 +122,7 @@ class Outcome(BaseModel):
 
     exit: Exit
     step: str | None
-    reason: str | None = None
+    reason: str | None = Field(default=None, exclude_if=operator.not_)
     skipped: list[str] = Field(
         default_factory=list,
         exclude_if=operator.not_,
@@ -87,15 +131,15 @@ class Outcome(BaseModel):
 
 
 class Enrollment(BaseModel):
-    """The input of a flow's workflow: ids, overrides of its settings, and the memory of earlier runs."""
+    """The input of a flow's workflow: its id, overrides of its settings, and the memory of earlier runs."""
 
     id: str
-    contact_id: str
-    settings: dict[str, JsonValue] = Field(default_factory=dict)
-    memory: Memory | None = None
+    settings: dict[str, JsonValue] = Field(default_factory=dict, exclude_if=operator.not_)
+    memory: Memory | None = Field(default=None, exclude_if=operator.not_)
     renamed: dict[str, str] = Field(
         default_factory=dict, exclude_if=operator.not_, description="steps' new names by old ones, as it began"
     )
+    held: bool = Field(default=False, exclude_if=operator.not_, description="it starts held, and begins no step")
 
 
 class Progress(BaseModel):
@@ -103,6 +147,7 @@ class Progress(BaseModel):
 
     step: str | None = None
     next_wake_at: datetime | None = None
+    held: bool = Field(default=False, exclude_if=operator.not_)
     skipped: list[str] = Field(
         default_factory=list,
         exclude_if=operator.not_,

@@ -10,6 +10,8 @@ from uuid import UUID, uuid5
 
 from pydantic import BaseModel, Field, JsonValue
 
+from domain.questions import Answer
+
 _EVENTS = UUID("4d5f1c1e-7a0b-5c8e-9a53-0c5f2f6b8d11")
 
 
@@ -49,6 +51,10 @@ class Memory(BaseModel):
         exclude_if=operator.not_,
         description="waits that an edit took from under the contact",
     )
+    answers: list[Answer] = Field(
+        default_factory=list, exclude_if=operator.not_, description="what people answered, in order"
+    )
+    held_since: datetime | None = Field(default=None, exclude_if=operator.not_, description="None: not held")
 
     def name_of(self, step: str, named: Collection[str] = ()) -> str | None:
         """The name under which a step is remembered: its own or one that it had before or after; None if it is not.
@@ -60,20 +66,42 @@ class Memory(BaseModel):
         return next((name for name in (step, *others) if any(name in steps for steps in known)), None)
 
     def begin(self, step: str, now: datetime, named: Collection[str] = ()) -> datetime:
-        """The contact is at a step; answer since when. A wait that they were at before, and is not over, is left."""
+        """The contact is at a step; answer since when. A wait that they were at before, and is not over, is left.
+
+        At a part of a step, `approve-offer/stage-1`, the contact is at the step too.
+        """
         name = self.name_of(step, named) or step
-        for other in [waited for waited in self.waiting if waited != name]:
+        whole = whole_of(name)
+        for other in [waited for waited in self.waiting if whole_of(waited) != whole]:
             del self.waiting[other]
             self.left.append(other)
+        self.waiting.setdefault(whole, now)
         return self.waiting.setdefault(name, now)
 
     def finish(self, step: str, result: JsonValue, named: Collection[str] = ()) -> None:
-        self.waiting.pop(self.name_of(step, named) or step, None)
+        name = self.name_of(step, named) or step
+        for waited in [waited for waited in self.waiting if waited == name or waited.startswith(f"{name}/")]:
+            del self.waiting[waited]
         self.finished[step] = result
+
+    def hold(self, now: datetime) -> None:
+        self.held_since = self.held_since or now
+
+    def resume(self, now: datetime) -> None:
+        """Go on: the time while the contact was held does not count for what they wait for."""
+        if self.held_since is not None:
+            held = now - self.held_since
+            self.waiting = {step: since + held for step, since in self.waiting.items()}
+            self.held_since = None
 
     def under(self, renamed: Mapping[str, str]) -> Memory:
         """A copy that knows these renamings too."""
         return self.model_copy(deep=True, update={"renamed": {**self.renamed, **renamed}})
+
+
+def whole_of(step: str) -> str:
+    """The step of the journey that a step is, or is a part of."""
+    return step.partition("/")[0]
 
 
 def present_name(step: str, renamed: Mapping[str, str]) -> str:
@@ -97,7 +125,8 @@ def other_names(step: str, renamed: Mapping[str, str]) -> list[str]:
 
 
 def _translated(step: str, old: str, new: str) -> str | None:
-    """The new name of a step that has the old one; in names of a loop's steps, `tip-{week}`, the key is kept."""
-    pattern = re.sub(r"\\{(\w+)\\}", r"(?P<\1>.+)", re.escape(old))
-    found = re.fullmatch(pattern, step)
-    return new.format_map(found.groupdict()) if found else None
+    """The new name of a step that has the old one; the key of a loop's step, `tip-{week}`, and what part of a step it
+    is, are kept."""
+    pattern = re.sub(r"\\{(\w+)\\}", r"(?P<\1>[^/]+)", re.escape(old))
+    found = re.fullmatch(rf"{pattern}(?P<part_>/.*)?", step)
+    return new.format_map(found.groupdict()) + (found["part_"] or "") if found else None

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import operator
 import re
 from collections.abc import Mapping
 from datetime import timedelta
 from enum import StrEnum
 from typing import Protocol
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
+from domain.events import SUNSET
 from domain.flows import Exit
 
 _LINE_BREAKS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
@@ -141,7 +143,7 @@ class SendResult(BaseModel):
     """What became of a step that sends: the flow goes on in each case."""
 
     status: MessageStatus
-    reason: str | None = None
+    reason: str | None = Field(default=None, exclude_if=operator.not_)
 
 
 def refusal(
@@ -160,6 +162,8 @@ def refusal(
         return "contact unsubscribed"
     if consent.get(topic) is False:
         return f"contact opted out of {topic}"
+    if message_class is MessageClass.MARKETING and SUNSET in suppressions:
+        return "contact was sunset: no marketing until they act"
     if message_class is MessageClass.MARKETING and not consent.get(topic):
         return f"no consent to {topic}"
     return None

@@ -19,7 +19,7 @@ BEGINNING = "entering"
 MAX_SUMMARY = 400
 """Bytes that a Temporal server accepts, by default, in a summary."""
 _TIMER = re.compile(r"(?P<step>\S+): until .*?(?: after (?P<trail>.*?))?(?:, or (?P<event>\S+))?")
-_ACTIVITY = re.compile(r"email \S+?(?: after (?P<trail>.*))?")
+_ACTIVITY = re.compile(r"(?P<words>.+?)(?: after (?P<trail>.*))?")
 _PASSED = re.compile(r"(?P<step>[^\s:]+)(?:: (?P<answer>yes|no|skipped)(?: by (?P<event>\S+))?)?")
 
 
@@ -33,16 +33,9 @@ class Passed(NamedTuple):
     skipped: bool = False
 
 
-class Read(NamedTuple):
-    """What a summary tells: the step that waits, if it is a timer's, and what came before."""
-
-    step: str | None
-    trail: list[Passed]
-
-
-def email_summary(message: str, trail: Sequence[Passed]) -> str:
-    """`email case-study after clicked: yes`."""
-    return f"email {message}{_after(trail)}"
+def activity_summary(words: str, trail: Sequence[Passed]) -> str:
+    """`email case-study after clicked: yes`. `words` say what is done, without the word "after"."""
+    return f"{words}{_after(trail)}"
 
 
 def wait_summary(step: str, duration: timedelta, trail: Sequence[Passed], latest: str, event: str | None = None) -> str:
@@ -51,22 +44,25 @@ def wait_summary(step: str, duration: timedelta, trail: Sequence[Passed], latest
     return f"{step}: until {in_words(duration)}{_after(trail) or f' after {latest}'}{alternative}"
 
 
-def moment_summary(step: str, moment: datetime, trail: Sequence[Passed]) -> str:
+def moment_summary(step: str, moment: datetime, trail: Sequence[Passed], event: str | None = None) -> str:
     """`check-in-day: until 2026-12-01 09:30 UTC after training-tip`."""
-    return f"{step}: until {minute(moment)}{_after(trail)}"
+    return f"{step}: until {minute(moment)}{_after(trail)}{f', or {event}' if event else ''}"
 
 
-def read_summary(summary: str) -> Read:
-    """The inverse of the three above. A timer's trail may name a step that was told of before: it is known already.
+def read_activity_summary(summary: str) -> list[Passed]:
+    """What came before an activity. Raises: ValueError if no step wrote this."""
+    found = _ACTIVITY.fullmatch(summary)
+    return _read_trail(found["trail"] if found else None)
 
-    Raises: ValueError if none of them wrote this.
+
+def read_timer_summary(summary: str) -> tuple[str, list[Passed]]:
+    """The step that waits, and what came before, of which some may have been told already.
+
+    Raises: ValueError if no step wrote this.
     """
-    for pattern in (_ACTIVITY, _TIMER):
-        if found := pattern.fullmatch(summary):
-            told = found["trail"]
-            trail = [_passed(text) for text in told.split(", ")] if told and told != BEGINNING else []
-            return Read(found.groupdict().get("step"), trail)
-    raise ValueError(f"{summary!r} is not the summary of a step")
+    if found := _TIMER.fullmatch(summary):
+        return found["step"], _read_trail(found["trail"])
+    raise ValueError(f"{summary!r} is not the summary of a wait")
 
 
 def minute(moment: datetime) -> str:
@@ -75,6 +71,10 @@ def minute(moment: datetime) -> str:
 
 def _after(trail: Sequence[Passed]) -> str:
     return f" after {', '.join(_told(passed) for passed in trail)}" if trail else ""
+
+
+def _read_trail(told: str | None) -> list[Passed]:
+    return [_passed(text) for text in told.split(", ")] if told and told != BEGINNING else []
 
 
 def _told(passed: Passed) -> str:

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from datetime import date, time
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
-from typing import Annotated, Self
+from functools import cached_property
+from typing import Annotated, Literal, Self
+from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from domain.clock_changes import steady_times
+from domain.limits import Day, Id, WallTime
 
 
 class Weekday(StrEnum):
@@ -32,15 +39,13 @@ class Hours(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    begins: time = Field(examples=["09:00"])
-    ends: time = Field(examples=["18:00"])
+    begins: WallTime = Field(examples=["09:00"])
+    ends: WallTime = Field(examples=["18:00"])
 
     @model_validator(mode="after")
     def _forward(self) -> Self:
         if self.begins >= self.ends:
             raise ValueError("hours have to end after they begin, on the same day")
-        if self.begins.tzinfo or self.ends.tzinfo:
-            raise ValueError("hours are wall-clock times, without a time zone")
         return self
 
 
@@ -54,12 +59,106 @@ class Absence(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    first_day: date
-    last_day: date
-    delegate: str | None = Field(default=None, max_length=36)
+    first_day: Day
+    last_day: Day
+    delegate: Id | None = None
 
     @model_validator(mode="after")
     def _forward(self) -> Self:
         if self.last_day < self.first_day:
             raise ValueError("an absence cannot end before it begins")
         return self
+
+
+NotWorking = Literal["absent", "holiday", "outside_hours"]
+_IN_SIGHT = timedelta(days=2 * 365)
+"""How far ahead the next working hour is looked for."""
+_LONGEST = timedelta(days=10 * 365)
+"""How far ahead working time is counted: a bound on the work that a long duration and a minute a week could cause."""
+
+
+@dataclass(frozen=True)
+class Calendar:
+    """When somebody works: moments whose wall-clock time in `zone` is in `hours`, on no holiday and no day of absence.
+
+    Time that passes is real time: a night in which the clocks change is an hour longer or shorter than it reads.
+    """
+
+    zone: str
+    hours: WorkingHours
+    holidays: Callable[[int], Collection[date]] | None = None
+    """The public holidays of a year; None: there are none. It has to be pure and fast."""
+    absences: tuple[Absence, ...] = ()
+
+    def why_not_working(self, moment: datetime) -> NotWorking | None:
+        """None: they work then. Of several reasons, the first in the order of `NotWorking`."""
+        local = moment.astimezone(self._clock).replace(tzinfo=None)
+        if free := self._why_free(local.date()):
+            return free
+        if any(begins <= local.time() < ends for begins, ends in self._hours_of(local.date())):
+            return None
+        return "outside_hours"
+
+    def is_working(self, moment: datetime) -> bool:
+        return self.why_not_working(moment) is None
+
+    def next_working(self, moment: datetime) -> datetime | None:
+        """`moment` (in UTC) if they work then, or when they next do; None: not within two years."""
+        return next((begins for begins, _ in self._spans(moment, moment + _IN_SIGHT)), None)
+
+    def after_working(self, moment: datetime, duration: timedelta) -> datetime | None:
+        """When, in UTC, `duration` of working time has passed since `moment`: within working hours, or as they end.
+
+        None: not within ten years.
+        """
+        for begins, ends in self._spans(moment, moment + _LONGEST):
+            if begins + duration <= ends:
+                return begins + duration
+            duration -= ends - begins
+        return None
+
+    def working_time(self, begin: datetime, end: datetime) -> timedelta:
+        """Of the time from `begin` to `end`, what is working time; none if the end comes first."""
+        return sum((ends - begins for begins, ends in self._spans(begin, end)), timedelta())
+
+    def _spans(self, begin: datetime, end: datetime) -> Iterator[tuple[datetime, datetime]]:
+        """The working time between two moments: in UTC, in order, none of it twice."""
+        if not self._weekly_hours:
+            return
+        # While the clocks do not change, local time is UTC and an offset: what they skip or repeat needs no care here.
+        for steady in steady_times(begin.astimezone(UTC), end.astimezone(UTC), self._clock):
+            day = (steady.begins + steady.offset).date()
+            while day <= (steady.ends + steady.offset).date():
+                for opens, closes in self._hours_of(day) if self._why_free(day) is None else ():
+                    begins = max(datetime.combine(day, opens, UTC) - steady.offset, steady.begins)
+                    ends = min(datetime.combine(day, closes, UTC) - steady.offset, steady.ends)
+                    if begins < ends:
+                        yield begins, ends
+                day += timedelta(days=1)
+
+    def _why_free(self, day: date) -> NotWorking | None:
+        if any(absence.first_day <= day <= absence.last_day for absence in self.absences):
+            return "absent"
+        return "holiday" if self.holidays and day in self.holidays(day.year) else None
+
+    def _hours_of(self, day: date) -> list[tuple[time, time]]:
+        return self._weekly_hours.get(day.weekday(), [])
+
+    @cached_property
+    def _clock(self) -> ZoneInfo:
+        return ZoneInfo(self.zone)
+
+    @cached_property
+    def _weekly_hours(self) -> dict[int, list[tuple[time, time]]]:
+        """By the number of the weekday, in order, with those that overlap or touch as one."""
+        return {day.number: _joined(hours) for day, hours in self.hours.items() if hours}
+
+
+def _joined(hours: Collection[Hours]) -> list[tuple[time, time]]:
+    joined: list[tuple[time, time]] = []
+    for begins, ends in sorted((each.begins, each.ends) for each in hours):
+        if joined and begins <= joined[-1][1]:
+            joined[-1] = (joined[-1][0], max(joined[-1][1], ends))
+        else:
+            joined.append((begins, ends))
+    return joined

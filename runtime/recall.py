@@ -11,13 +11,15 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from temporalio.api.common.v1 import Payload
 from temporalio.api.enums.v1 import EventType
 from temporalio.api.history.v1 import HistoryEvent
+from temporalio.api.update.v1 import Input
 from temporalio.client import WorkflowHistory
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.converter import DataConverter
 
 from domain.flows import Enrollment
 from domain.memory import Happening, Memory
-from domain.trail import Passed, read_summary
+from domain.questions import Answer
+from domain.trail import Passed, read_activity_summary, read_timer_summary
 
 T = TypeVar("T")
 
@@ -57,6 +59,10 @@ class _Reader:
         """When each workflow task was started: the workflow's own clock in what it decided."""
         self._scheduled: dict[int, str] = {}
         """Steps of activities, by the event that scheduled them."""
+        self._updates: dict[int, Input] = {}
+        """What was accepted, by the event that says so."""
+        self._now = datetime.min.replace(tzinfo=UTC)
+        """The workflow's own clock in what is read now."""
 
     async def read(self, history: WorkflowHistory) -> Recollection:
         events = list(history.events)
@@ -67,6 +73,8 @@ class _Reader:
         entered_at = next(iter(self._task_began.values()), _moment(events[0].event_time))
         memory = enrollment.memory or Memory(entered_at=entered_at)
         found = Recollection(enrollment, memory.under({**enrollment.renamed, **self._renamed}))
+        if enrollment.held and enrollment.memory is None:
+            found.memory.hold(entered_at)
         for event in events:
             await self._take(event, found)
         return found
@@ -85,17 +93,16 @@ class _Reader:
                 _hear(await self._decoded(signal.input.payloads[0], Happening), found.memory)
         elif _is(event, "WORKFLOW_EXECUTION_CANCEL_REQUESTED"):
             found.cancel_requested = True
+        elif _is(event, "WORKFLOW_TASK_COMPLETED"):
+            self._now = self._task_began[event.event_id]
         elif _is(event, "TIMER_STARTED"):
-            timer = event.timer_started_event_attributes
-            step = await self._follow(event, found.memory)
-            if step is None:
-                raise ValueError(f"the timer of event {event.event_id} names no step")
-            self._begin(step, timer.workflow_task_completed_event_id, found)
+            step, trail = read_timer_summary(await self._summary(event))
+            self._begin(step, trail, found)
         elif _is(event, "ACTIVITY_TASK_SCHEDULED"):
             activity = event.activity_task_scheduled_event_attributes
-            await self._follow(event, found.memory)
-            found.memory.unheard.clear()
-            self._begin(activity.activity_id, activity.workflow_task_completed_event_id, found)
+            self._begin(activity.activity_id, read_activity_summary(await self._summary(event)), found)
+            if activity.activity_type.name == "email.send":
+                found.memory.unheard.clear()
             found.under_way = True
             self._scheduled[event.event_id] = activity.activity_id
         elif _is(event, "ACTIVITY_TASK_COMPLETED"):
@@ -103,17 +110,31 @@ class _Reader:
             step = self._scheduled.pop(done.scheduled_event_id)
             result = await self._decoded(done.result.payloads[0], dict[str, Any])
             _finish(step, {name: value for name, value in result.items() if value is not None}, found)
+        elif _is(event, "WORKFLOW_EXECUTION_UPDATE_ACCEPTED"):
+            accepted = event.workflow_execution_update_accepted_event_attributes
+            self._updates[event.event_id] = accepted.accepted_request.input
+        elif _is(event, "WORKFLOW_EXECUTION_UPDATE_COMPLETED"):
+            completed = event.workflow_execution_update_completed_event_attributes
+            if completed.outcome.HasField("success"):
+                await self._update(self._updates.pop(completed.accepted_event_id), found.memory)
 
-    async def _follow(self, event: HistoryEvent, memory: Memory) -> str | None:
-        """Take in the trail of a command's summary; answer the step that it names."""
-        summary = await self._decoded(event.user_metadata.summary, str)
-        step, trail = read_summary(summary)
+    async def _update(self, update: Input, memory: Memory) -> None:
+        if update.name == "hold":
+            memory.hold(self._now)
+        elif update.name == "resume":
+            memory.resume(self._now)
+        elif update.name == "answer":
+            answer = await self._decoded(update.args.payloads[0], Answer)
+            if answer not in memory.answers:
+                memory.answers.append(answer)
+
+    async def _summary(self, event: HistoryEvent) -> str:
+        return await self._decoded(event.user_metadata.summary, str)
+
+    def _begin(self, step: str, trail: list[Passed], found: Recollection) -> None:
         for passed in trail:
-            _pass_by(passed, memory)
-        return step
-
-    def _begin(self, step: str, task: int, found: Recollection) -> None:
-        found.memory.begin(step, self._task_began[task])
+            _pass_by(passed, found.memory)
+        found.memory.begin(step, self._now)
         found.step, found.under_way = step, False
 
     async def _decoded(self, payload: Payload, kind: type[T]) -> T:

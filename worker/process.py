@@ -6,7 +6,6 @@ import asyncio
 import logging
 import os
 from collections.abc import AsyncIterator, Collection, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 
@@ -15,20 +14,20 @@ from temporalio.common import VersioningBehavior, WorkerDeploymentVersion
 from temporalio.service import RPCError
 from temporalio.worker import Worker, WorkerDeploymentConfig
 
-from activities.email import EmailActivities
 from activities.enrollments import EnrollmentActivities
-from domain.flows import EMAIL_TASK_QUEUE, flow_task_queue
+from domain.flows import FlowType, flow_task_queue
 from domain.messages import Mailer
 from emails.templates import Templates
 from runtime.deployments import Deployments, NotPolled
 from runtime.dispatch import Dispatcher
-from runtime.links import Links
-from runtime.providers import make_mailer
+from runtime.providers import make_crm, make_mailer
 from runtime.settings import Settings
 from runtime.temporal import connect, metrics_runtime, temporal_address, worker_identity
 from store.database import Database
 from worker.private_failures import PrivateFailures
-from worker.sweeping import keep_sweeping
+from worker.scheduling import scheduling
+from worker.serving import UNVERSIONED, serving
+from worker.sweeping import keep_mirror_told, keep_sweeping
 from workflows.builds import build_id
 from workflows.discovery import FlowClass, discover_flows, workflow_runner
 
@@ -36,15 +35,10 @@ logger = logging.getLogger(__name__)
 
 _AGAIN = timedelta(milliseconds=500)
 
-EMAIL_GRACE = timedelta(seconds=45)
-"""At a shutdown: longer than a provider's answer takes, so that no send is cut in two."""
 WORKFLOW_GRACE = timedelta(seconds=10)
-"""At a shutdown, before the email worker's: for outcomes that are being recorded."""
+"""At a shutdown: for outcomes that are being recorded."""
 STICKY_PATIENCE = timedelta(seconds=5)
 """How long a workflow task waits for the worker that has the workflow in memory, before any other takes it."""
-
-UNVERSIONED = "unversioned"
-"""A build id where none counts. Without one the SDK makes a digest of all loaded modules, which takes seconds."""
 
 
 async def run_worker(settings: Settings, stop: asyncio.Event, only: Collection[str] = ()) -> None:
@@ -57,6 +51,7 @@ async def run_worker(settings: Settings, stop: asyncio.Event, only: Collection[s
     templates = Templates.load()
     for name, flow in flows.items():
         templates.check(name, flow.settings_model)
+    templates.check_people()
     database = Database(settings.resolved_database_url())
     mailer = make_mailer(settings)
     try:
@@ -65,14 +60,18 @@ async def run_worker(settings: Settings, stop: asyncio.Event, only: Collection[s
         client = await _connect(settings, stop)
         if client is None:
             return
+        about = {name: flow.about for name, flow in flows.items()}
         if only:
-            async with conducting(client, database, {name: flows[name] for name in only}):
+            async with conducting(client, database, {name: flows[name] for name in only}, known=about):
                 logger.info("worker is ready", extra={"only": list(only)})
                 await stop.wait()
             return
-        async with working(client, settings, database, mailer, templates, flows):
+        async with (
+            working(client, settings, database, mailer, templates, flows),
+            scheduling(client, database, about),
+        ):
             logger.info("worker is ready", extra={"flows": list(flows), "mailer": mailer.name})
-            dispatcher = Dispatcher(database, client, {name: flow.about for name, flow in flows.items()})
+            dispatcher = Dispatcher(database, client, about)
             await keep_sweeping(dispatcher, timedelta(seconds=settings.sweep_seconds), stop)
             logger.info("worker is stopping")
     finally:
@@ -90,62 +89,38 @@ async def working(
     flows: Mapping[str, FlowClass],
     *,
     versioned: bool = True,
+    known: Mapping[str, FlowType] | None = None,
 ) -> AsyncIterator[None]:
-    """All that a worker does inside the block, except sweeping."""
-    async with (
-        mailing(client, settings, database, mailer, templates, flows),
-        conducting(client, database, flows, versioned=versioned),
-    ):
-        yield
-
-
-@asynccontextmanager
-async def mailing(
-    client: Client,
-    settings: Settings,
-    database: Database,
-    mailer: Mailer,
-    templates: Templates,
-    flows: Mapping[str, FlowClass],
-) -> AsyncIterator[None]:
-    """Send email inside the block, for all versions of all flows: at a rate of its own and in threads of its own."""
-    threads = ThreadPoolExecutor(settings.email_threads, thread_name_prefix="email")
-    email = EmailActivities(
-        database=database,
-        mailer=mailer,
-        templates=templates,
-        sender=settings.sender,
-        settings_models={name: flow.settings_model for name, flow in flows.items()},
-        unsubscribe_url=Links(str(settings.public_url), settings.resolved_secret_key()).unsubscribe_url,
-        threads=threads,
-    )
-    async with AsyncExitStack() as stack:
-        stack.callback(threads.shutdown)
-        await stack.enter_async_context(
-            Worker(
-                client,
-                task_queue=EMAIL_TASK_QUEUE,
-                activities=[email.send],
-                build_id=UNVERSIONED,
-                max_concurrent_activities=settings.email_threads,
-                max_task_queue_activities_per_second=settings.email_rate,
-                graceful_shutdown_timeout=EMAIL_GRACE,
-                interceptors=[PrivateFailures()],
-            )
-        )
-        yield
+    """All that a worker does inside the block, except sweeping. `known` as for `conducting`."""
+    crm = make_crm(settings, database)
+    mirroring = asyncio.create_task(keep_mirror_told(crm))
+    try:
+        async with (
+            serving(client, settings, database, mailer, crm, templates, flows, known=known),
+            conducting(client, database, flows, versioned=versioned, known=known),
+        ):
+            yield
+    finally:
+        mirroring.cancel()
+        await crm.close()
 
 
 @asynccontextmanager
 async def conducting(
-    client: Client, database: Database, flows: Mapping[str, FlowClass], *, versioned: bool = True
+    client: Client,
+    database: Database,
+    flows: Mapping[str, FlowClass],
+    *,
+    versioned: bool = True,
+    known: Mapping[str, FlowType] | None = None,
 ) -> AsyncIterator[None]:
     """Run the workflows of flows inside the block, each flow as a version of its own deployment.
 
     A flow that has no current version yet gets this one. `versioned` is false for a server that knows no versions, as
-    Temporal's time-skipping one.
+    Temporal's time-skipping one. `known` are flows that contacts may be handed over to, beside these.
     """
-    enrollments = EnrollmentActivities(database)
+    about = {**(known or {}), **{name: flow.about for name, flow in flows.items()}}
+    enrollments = EnrollmentActivities(database, about)
     async with AsyncExitStack() as stack:
         for name, flow in flows.items():
             await stack.enter_async_context(

@@ -8,13 +8,16 @@ from datetime import timedelta
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from runtime.dispatch import Dispatcher, TemporalUnavailable
+from domain.crm import Crm
+from runtime.dispatch import Dispatcher
+from runtime.runs import TemporalUnavailable
 from store.tables import now
 
 logger = logging.getLogger(__name__)
 
 LOOK_BACK = timedelta(days=7)
 """At the first sweep, for runs that ended from outside while no worker was there."""
+_MIRROR_PAUSE = timedelta(minutes=1)
 OVERLAP = timedelta(minutes=2)
 """Between two sweeps: the server's lists lag behind."""
 
@@ -35,3 +38,13 @@ async def keep_sweeping(dispatcher: Dispatcher, pause: timedelta, stop: asyncio.
             await asyncio.wait_for(stop.wait(), timeout=pause.total_seconds())
         except TimeoutError:
             continue
+
+
+async def keep_mirror_told(crm: Crm) -> None:
+    """Tell other systems, without an end, of changes whose enrollments ended before they could be told."""
+    while True:
+        try:
+            await crm.catch_up()
+        except SQLAlchemyError as error:
+            logger.warning("mirror left for later: %s", type(error).__name__)
+        await asyncio.sleep(_MIRROR_PAUSE.total_seconds())

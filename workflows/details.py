@@ -7,17 +7,30 @@ from typing import Any
 from domain.memory import Memory
 from domain.trail import minute
 
+_TELLING = ("status", "outcome", "reason", "score", "stage", "answer", "moment", "flow")
+"""What of an activity's result is worth reading; the rest are ids."""
 
-def current_details(step: str | None, state: str, memory: Memory) -> str:
-    """Markdown: where the contact is, since when, and what became of each step before."""
-    lines = [f"**{step}**: {state}", "", f"- entered: {minute(memory.entered_at)}"]
-    lines += [f"- {done}: {_said(result)}" for done, result in memory.finished.items()]
+
+def current_details(step: str | None, doing: str, memory: Memory, following: str | None = None) -> str:
+    """Markdown: where the contact is, what comes next, and what became of each step before."""
+    lines = [f"**{step}**: {doing}", "", f"- entered: {minute(memory.entered_at)}"]
+    if following:
+        lines.append(f"- next: {following}, if nothing happens before")
+    if memory.held_since is not None:
+        lines.append(f"- held since {minute(memory.held_since)}: nothing begins until it is resumed")
+    lines += [f"- {done}: {_said(result)}" for done, result in memory.finished.items() if _is_told(done, memory)]
     lines += [f"- {skipped}: skipped, inserted where the contact had passed" for skipped in memory.skipped]
     lines += [f"- {left}: left, as an edit took it away" for left in memory.left]
     return "\n".join(lines)
 
 
+def _is_told(step: str, memory: Memory) -> bool:
+    """Parts of a step are told while it goes on."""
+    whole, part, _ = step.partition("/")
+    return not part or whole in memory.waiting
+
+
 def _said(result: Any) -> str:
     if isinstance(result, dict):
-        return ", ".join(str(value) for value in result.values())
+        return ", ".join(str(result[name]) for name in _TELLING if result.get(name) is not None) or "done"
     return {True: "yes", False: "no", None: "done"}.get(result, str(result))

@@ -1,9 +1,10 @@
-"""The verbs that a flow is written in, and what every enrollment does beside its journey.
+"""The life of one enrollment: its journey beside a watch for exits, holds, moves to other code, and its end.
 
-A flow is a Temporal workflow whose `journey` tells a story with these verbs. Each verb is a step, named by its first
-argument; the name is the step's identity. A finished step is remembered with its result, so that when a run continues
-as new, on the same code or on another version, the journey runs again from the top and comes, without repeating
-anything, to where it was.
+A flow is a Temporal workflow whose `journey` tells a story with verbs (`workflows.flow`). Each verb is a step, named by
+its first argument; the name is the step's identity. A finished step is remembered with its result, so that when a run
+continues as new, on the same code or on another version, the journey runs again from the top and comes, without
+repeating anything, to where it was. A verb that does several things in turn has parts, `approve-offer/stage-1`, which
+are remembered alike.
 """
 
 from __future__ import annotations
@@ -12,35 +13,39 @@ import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any, ClassVar, Generic, NoReturn, TypeVar, get_args
 
 from temporalio import workflow
-from temporalio.common import RetryPolicy
+from temporalio.common import RetryPolicy, SearchAttributeKey
 from temporalio.exceptions import ActivityError, ApplicationError, FailureError
-from temporalio.workflow import ActivityCancellationType, ContinueAsNewVersioningBehavior
+from temporalio.workflow import ContinueAsNewVersioningBehavior
 
-from activities.email import HEARTBEAT_TIMEOUT, EmailActivities, SendEmail
 from activities.enrollments import EndEnrollment, EnrollmentActivities
-from domain.events import LEAVING_EVENTS, concerns
-from domain.flows import EMAIL_TASK_QUEUE, Enrollment, Exit, FlowSettings, FlowType, Outcome, Progress
+from domain.events import LEAVING_EVENTS
+from domain.flows import (
+    STATE_ATTRIBUTE,
+    Enrollment,
+    Exit,
+    FlowSettings,
+    FlowType,
+    Outcome,
+    Progress,
+    State,
+)
 from domain.memory import Happening, Memory
-from domain.messages import MessageStatus, SendResult
-from domain.trail import MAX_SUMMARY, Passed, email_summary, minute, moment_summary, wait_summary
+from domain.questions import Answer, Question, Refusal, Taken
 from workflows.details import current_details
 from workflows.steps import ScoutedSteps, Steps
 
 SettingsT = TypeVar("SettingsT", bound=FlowSettings)
 
-SEND_TIMEOUT = timedelta(seconds=90)
-SEND_RETRIES = RetryPolicy(initial_interval=timedelta(seconds=1), maximum_interval=timedelta(minutes=10))
-"""Without an end: a provider or database that is away for a day delays a contact, it does not lose them."""
 RECORD_TIMEOUT = timedelta(seconds=10)
-SKIPPED = SendResult(status=MessageStatus.SKIPPED, reason="inserted where the contact had passed")
+_STATE = SearchAttributeKey.for_keyword(STATE_ATTRIBUTE)
 
 
-class Flow(ABC, Generic[SettingsT]):
-    """Base of all flows. A flow sets `about`, tells its `journey`, and its `run` is `return await self.conduct()`."""
+class Enrolled(ABC, Generic[SettingsT]):
+    """What every flow is beneath its verbs."""
 
     about: ClassVar[FlowType]
     settings_model: ClassVar[type[FlowSettings]]
@@ -56,9 +61,17 @@ class Flow(ABC, Generic[SettingsT]):
         self._enrollment = enrollment
         memory = enrollment.memory or Memory(entered_at=workflow.now())
         self._memory = memory.under(self.about.renamed)
+        if enrollment.held and enrollment.memory is None:
+            self._memory.hold(workflow.now())
         self._steps = Steps(self._memory)
+        self._questions: dict[str, Question | None] = {}
+        """Pending ones by id; None while people are only being asked."""
         self._now_at = Progress()
+        self._doing: Callable[[], str] = lambda: "entering"
+        self._state = State.WAITING
         self._at_rest = False
+        self._arrived = False
+        """In this run the journey has come to something that is not remembered: what it asks, it has asked."""
         self._move_asked = False
         self._moving = False
         # What a run that was replaced had not answered yet.
@@ -66,82 +79,7 @@ class Flow(ABC, Generic[SettingsT]):
 
     @abstractmethod
     async def journey(self) -> None:
-        """What a contact lives through, told with the verbs below."""
-
-    # -- Verbs ---------------------------------------------------------------------------------------------------
-
-    @property
-    def entered_at(self) -> datetime:
-        """When the contact entered this flow."""
-        return self._memory.entered_at
-
-    async def send(self, step: str, message: str | None = None) -> SendResult:
-        """Send the email `emails/<flow>/<message>`, which is called like the step unless `message` says otherwise."""
-        if not self._open(step):
-            remembered = self._steps.result(step)
-            # Not of a send: the step was another verb's when the contact went through it.
-            return SendResult.model_validate(remembered) if isinstance(remembered, dict) else SKIPPED
-        message = message or step
-        # What came before this message is no answer to it.
-        self._memory.unheard.clear()
-        result = await workflow.execute_activity_method(
-            EmailActivities.send,
-            SendEmail(
-                enrollment_id=self._enrollment.id,
-                step=step,
-                message=message,
-                aliases=self._steps.aliases(step),
-            ),
-            activity_id=step,
-            task_queue=EMAIL_TASK_QUEUE,
-            start_to_close_timeout=SEND_TIMEOUT,
-            heartbeat_timeout=HEARTBEAT_TIMEOUT,
-            retry_policy=SEND_RETRIES,
-            # An exit waits for a message that is with the provider right now, so that the outcome comes after it.
-            cancellation_type=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
-            summary=self._told(email_summary(message, self._steps.trail)),
-        )
-        self._steps.finish(step, result.model_dump(mode="json", exclude_none=True))
-        return result
-
-    async def wait(self, step: str, duration: timedelta) -> None:
-        """Let time pass. After a change of the duration, what was waited already counts."""
-        if self._open(step):
-            summary = wait_summary(step, duration, self._steps.trail, self._steps.latest())
-            await self._until(self._steps.since(step) + duration, summary)
-            self._steps.leave(Passed(step))
-
-    async def wait_until(self, step: str, moment: datetime) -> None:
-        """Let time pass until a moment; one that is past is no wait."""
-        if self._open(step):
-            await self._until(moment, moment_summary(step, moment, self._steps.trail))
-            self._steps.leave(Passed(step))
-
-    async def happened(self, step: str, *, within: timedelta, event: str | None = None) -> bool:
-        """Wait for an event, called like the step unless `event` says otherwise; answer whether it came in time.
-
-        What arrived since the latest message went out counts too, and each arrival answers one wait only.
-        """
-        event = event or step
-        if not concerns(self.about, event):
-            raise ApplicationError(
-                f"step {step} waits for {event}, which this flow is never told of: add it to FlowType.listens",
-                type="EventNotListened",
-                non_retryable=True,
-            )
-        if not self._open(step):
-            return self._steps.result(step) is True
-        summary = wait_summary(step, within, self._steps.trail, self._steps.latest(), event)
-        came = await self._until(self._steps.since(step) + within, summary, lambda: self._first(event) is not None)
-        if (happening := self._first(event)) is not None:
-            self._memory.unheard.remove(happening)
-        self._steps.leave(Passed(step, came, event if came else None))
-        return came
-
-    def finish(self, step: str) -> NoReturn:
-        """End the journey here, as completed."""
-        self._now_at = Progress(step=step)
-        raise _Finished
+        """What a contact lives through, told with the verbs of `Flow`."""
 
     # -- What happens to an enrollment from outside ---------------------------------------------------------------
 
@@ -166,13 +104,67 @@ class Flow(ABC, Generic[SettingsT]):
         self._memory.renamed.update(renamed)
         self._move_asked = True
 
+    @workflow.update(name="hold")
+    def on_hold(self) -> Progress:
+        """Begin no step, and let no wait count, until `resume`. Twice changes nothing. Exits go on as ever."""
+        self._memory.hold(workflow.now())
+        self._show_state()
+        return self.progress()
+
+    @workflow.update(name="resume")
+    def on_resume(self) -> Progress:
+        """Go on after a hold: each wait has as much left as it had then. Twice changes nothing."""
+        self._memory.resume(workflow.now())
+        self._show_state()
+        return self.progress()
+
+    @workflow.update(name="answer")
+    async def on_answer(self, answer: Answer) -> Taken:
+        """Somebody answers what the journey asks. An answer that was taken before is taken again, without effect.
+
+        Raises: ApplicationError of a type of `Refusal`. The validator refuses what it can before it enters the history.
+        """
+        await workflow.wait_condition(lambda: self._is_asked(answer) or self._is_leaving())
+        refusal = Refusal.MOVING if self._moving and self._exit is None else self._refusal(answer)
+        if refusal is not None:
+            raise _refused(refusal)
+        question = self._questions[answer.question_id]
+        assert question is not None  # noqa: S101 (it would have been refused)
+        if answer not in question.answers:
+            question.take(answer)
+            self._memory.answers.append(answer)
+            self._refresh()
+        return Taken(settled=question.settled)
+
+    @on_answer.validator
+    def _validate_answer(self, answer: Answer) -> None:
+        if self._is_asked(answer) and (refusal := self._refusal(answer)) is not None:
+            raise _refused(refusal)
+
     @workflow.query(name="progress")
     def progress(self) -> Progress:
         """Where the enrollment is, and until when it waits at the latest."""
-        return self._now_at.model_copy(update={"skipped": self._memory.skipped})
+        return self._now_at.model_copy(update={"skipped": self._memory.skipped, "held": self._is_held()})
 
     def _exit_after(self, happening: Happening) -> Exit | None:
-        return Exit.GOAL if happening.name == self.about.goal.event else LEAVING_EVENTS.get(happening.name)
+        is_goal = happening.name in self.about.goal.events(self._enrollment.settings)
+        return Exit.GOAL if is_goal else LEAVING_EVENTS.get(happening.name)
+
+    def _is_asked(self, answer: Answer) -> bool:
+        """Whether the journey has come so far that its word on the answer is final."""
+        return self._arrived and self._questions.get(answer.question_id, True) is not None
+
+    def _refusal(self, answer: Answer) -> Refusal | None:
+        question = self._questions.get(answer.question_id)
+        if question is None or self._exit is not None:
+            return Refusal.NOT_PENDING
+        return None if answer in question.answers else question.refusal(answer)
+
+    def _is_held(self) -> bool:
+        return self._memory.held_since is not None
+
+    def _is_leaving(self) -> bool:
+        return self._exit is not None or self._moving
 
     # -- The life of an enrollment --------------------------------------------------------------------------------
 
@@ -183,7 +175,7 @@ class Flow(ABC, Generic[SettingsT]):
         that the Temporal Web UI shows these runs as what they are.
         """
         if self._enrollment.memory is not None:
-            self._steps = self._scouted()
+            self._steps = self._scout().found(self._memory)
         journey = asyncio.create_task(self.journey())
         try:
             await workflow.wait_condition(lambda: journey.done() or self._exit is not None or self._to_move_now())
@@ -192,12 +184,14 @@ class Flow(ABC, Generic[SettingsT]):
         return await _uninterrupted(self._end(journey))
 
     async def _end(self, journey: asyncio.Task[None]) -> Outcome:
+        self._arrived = True
         journey.cancel()
         await workflow.wait([journey])
         failure = None if journey.cancelled() else journey.exception()
-        if failure is not None and not isinstance(failure, FailureError | _Finished):
+        if failure is not None and not isinstance(failure, FailureError | Finished):
             raise failure  # a bug: the workflow task is retried until a deploy mends it, and nobody is lost
         if self._exit is None and self._moving:
+            await workflow.wait_condition(workflow.all_handlers_finished)
             self._continue_as_new()
         if self._exit is None:
             self._exit = Exit.FAILED if isinstance(failure, FailureError) else Exit.COMPLETED
@@ -214,14 +208,15 @@ class Flow(ABC, Generic[SettingsT]):
 
     async def _record(self, outcome: Outcome) -> None:
         self._now_at = Progress(step=outcome.step)
-        self._show(f"ended: {outcome.exit}")
+        self._show(lambda: f"ended: {outcome.exit}")
+        hand_over_to = self.about.goal.hand_over_to if outcome.exit is Exit.GOAL else None
         # Local: one event in the history instead of six. Without an end, like every step.
         await workflow.execute_local_activity_method(
             EnrollmentActivities.end,
-            EndEnrollment(enrollment_id=self._enrollment.id, outcome=outcome),
+            EndEnrollment(enrollment_id=self._enrollment.id, outcome=outcome, hand_over_to=hand_over_to),
             start_to_close_timeout=RECORD_TIMEOUT,
             retry_policy=RetryPolicy(maximum_interval=timedelta(minutes=1)),
-            summary=f"ended: {outcome.exit}",
+            summary=outcome.exit,
         )
 
     # -- Moving to a new run --------------------------------------------------------------------------------------
@@ -243,70 +238,37 @@ class Flow(ABC, Generic[SettingsT]):
             initial_versioning_behavior=(ContinueAsNewVersioningBehavior.AUTO_UPGRADE if self._upgrades() else None),
         )
 
-    def _scouted(self) -> Steps:
-        """Steps that know which were inserted upstream of where the contact stands: a twin goes ahead to see."""
-        twin = type(self)(self._enrollment)
+    def _scout(self) -> ScoutedSteps:
+        """Let a twin go through the journey, past every step, to see what lies where."""
+        twin = type(self)(self._enrollment.model_copy(update={"memory": self._memory}))
         twin._steps = steps = ScoutedSteps(twin._memory)
         journey = twin.journey()
         # However it ends: at its end, at what it should not await, or where made-up answers lead it astray.
         with suppress(Exception):
             journey.send(None)
         journey.close()
-        return steps.found(self._memory)
+        return steps
 
-    # -- Steps ----------------------------------------------------------------------------------------------------
+    # -- What operators see ---------------------------------------------------------------------------------------
 
-    def _open(self, step: str) -> bool:
-        """Begin a step; False if it is remembered or passed by.
+    def _show(self, doing: Callable[[], str]) -> None:
+        self._doing = doing
+        self._refresh()
 
-        Raises: CancelledError once the enrollment is leaving or continues as new. The journey may have missed its
-        cancellation: an activity that is done when it arrives answers all the same.
-        """
-        if not self._steps.meet(step):
-            return False
-        self._moving = self._is_to_move()
-        if self._moving or self._exit is not None:
-            raise asyncio.CancelledError
-        self._steps.begin(step, workflow.now())
-        self._now_at = Progress(step=step)
-        self._show("working")
-        return True
+    def _refresh(self) -> None:
+        step = self._now_at.step
+        following = self._scout().after(step) if step and not self._is_leaving() else None
+        workflow.set_current_details(current_details(step, self._doing(), self._memory, following))
 
-    def _told(self, summary: str) -> str:
-        """The summary of an activity or timer: with it, the trail stands in the history.
-
-        Raises: CancelledError if it is too long. The run continues as new: then the trail stands in its input.
-        """
-        if len(summary.encode()) > MAX_SUMMARY:
-            self._moving = True
-            raise asyncio.CancelledError
-        self._steps.trail.clear()
-        return summary
-
-    async def _until(self, deadline: datetime, summary: str, condition: Callable[[], bool] = lambda: False) -> bool:
-        """Wait until the condition holds or the deadline is there; answer whether the condition holds."""
-        left = deadline - workflow.now()
-        if condition() or left <= timedelta(0):
-            return condition()
-        self._now_at.next_wake_at = deadline
-        self._show(f"waiting {summary.removeprefix(f'{self._now_at.step}: ')}; goes on by {minute(deadline)}")
-        self._at_rest = True
-        try:
-            await workflow.wait_condition(condition, timeout=left, timeout_summary=self._told(summary))
-        except TimeoutError:
-            return condition()
-        finally:
-            self._at_rest = False
-        return True
-
-    def _first(self, event: str) -> Happening | None:
-        return next((happening for happening in self._memory.unheard if happening.name == event), None)
-
-    def _show(self, state: str) -> None:
-        workflow.set_current_details(current_details(self._now_at.step, state, self._memory))
+    def _show_state(self, state: State | None = None) -> None:
+        """Let operators find the enrollment by what it waits for. An upsert is billed: only a change makes one."""
+        self._state = state or self._state
+        shown = State.HELD if self._is_held() else self._state
+        if workflow.info().typed_search_attributes.get(_STATE, State.WAITING) != shown:
+            workflow.upsert_search_attributes([_STATE.value_set(shown)])
 
 
-class _Finished(Exception):
+class Finished(Exception):
     """The journey said that it ends here."""
 
 
@@ -317,6 +279,10 @@ async def _uninterrupted(ending: Coroutine[Any, Any, Outcome]) -> Outcome:
         return await asyncio.shield(task)
     except asyncio.CancelledError:
         return await task
+
+
+def _refused(refusal: Refusal) -> ApplicationError:
+    return ApplicationError("the answer does not count", type=refusal, non_retryable=True)
 
 
 def _type_of(failure: BaseException | None) -> str | None:

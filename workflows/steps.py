@@ -12,7 +12,7 @@ from typing import Any
 
 from temporalio.exceptions import ApplicationError
 
-from domain.memory import Memory, other_names
+from domain.memory import Memory, other_names, whole_of
 from domain.trail import BEGINNING, Passed
 
 _NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
@@ -36,7 +36,7 @@ class Steps:
 
         Raises: ApplicationError `StepMisnamed` or `StepRepeated`.
         """
-        if not _NAME.fullmatch(step) or step == BEGINNING:
+        if not all(map(_NAME.fullmatch, step.split("/"))) or step == BEGINNING:
             raise ApplicationError(
                 f"step {step!r}: name it by small letters and digits, with hyphens between, and not {BEGINNING}",
                 type="StepMisnamed",
@@ -58,20 +58,28 @@ class Steps:
             return False
         return True
 
+    def reopens(self) -> bool:
+        """Whether a step that is remembered may be done again, since what it was done for is not what it is now."""
+        return True
+
     def result(self, step: str) -> Any:
         """Of a step that is not to be done; None if it was passed by."""
-        return self.memory.finished.get(self.memory.name_of(step, self._named) or step)
+        return self.memory.finished.get(self.known_as(step))
 
     def aliases(self, step: str) -> list[str]:
         """Other names that a message of this step may have in the ledger."""
         return [name for name in other_names(step, self.memory.renamed) if name not in self._named]
+
+    def known_as(self, step: str) -> str:
+        """The name that a step had when it was begun: what it has in the database is known by it."""
+        return self.memory.name_of(step, self._named) or step
 
     def begin(self, step: str, now: datetime) -> None:
         self.memory.begin(step, now, self._named)
 
     def since(self, step: str) -> datetime:
         """When a step that was begun began, in this run or an earlier one."""
-        return self.memory.waiting[self.memory.name_of(step, self._named) or step]
+        return self.memory.waiting[self.known_as(step)]
 
     def finish(self, step: str, result: Any) -> None:
         """A step that left its result in the history, as activities do."""
@@ -104,6 +112,15 @@ class ScoutedSteps(Steps):
         elif len(self._path) - self._last_known > FAR:
             raise TurnedBack
         return False
+
+    def reopens(self) -> bool:
+        return False
+
+    def after(self, step: str) -> str | None:
+        """The step that follows this one, or the one that it is a part of, if no event comes; None if none does."""
+        whole = whole_of(step)
+        following = self._path[self._path.index(whole) + 1 :] if whole in self._path else []
+        return next(iter(following), None)
 
     def found(self, memory: Memory) -> Steps:
         """The steps as they are now known: what the journey met before the last that it remembers is upstream."""

@@ -20,7 +20,7 @@ import yaml
 from api.routers import health as health_routes
 from api.serve import GRACE_SECONDS
 from cli.machine import NAMESPACE
-from runtime.temporal import CONTACT_ID
+from runtime.temporal import SEARCH_ATTRIBUTES
 from tests.deployment.cauce_command import fault_of
 from tests.deployment.variables import SETTINGS, known_to_temporal
 from worker.process import EMAIL_GRACE, WORKFLOW_GRACE
@@ -137,8 +137,9 @@ def files(it: Deployment) -> Iterator[str]:
 
 def names(it: Deployment) -> Iterator[str]:
     job = it.services["temporal-namespace"]
-    if job["command"] != [f"{CONTACT_ID.name}=Keyword"]:
-        yield f"{COMPOSE}: temporal-namespace makes {job['command']}: expected {CONTACT_ID.name}=Keyword"
+    expected = [f"{attribute.name}=Keyword" for attribute in SEARCH_ATTRIBUTES]
+    if job["command"] != expected:
+        yield f"{COMPOSE}: temporal-namespace makes {job['command']}: expected {', '.join(expected)}"
     for name, service in it.services.items():
         environment = service.get("environment", {})
         if environment.get("TEMPORAL_NAMESPACE", NAMESPACE) != NAMESPACE:

@@ -16,7 +16,7 @@ from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest
 from temporalio.testing import WorkflowEnvironment
 
 from runtime.settings import load_settings
-from runtime.temporal import CONTACT_ID
+from runtime.temporal import SEARCH_ATTRIBUTES
 from tests.conftest import SCRIPTS
 from tests.deployment.deployment_faults import CHECKS, COMPOSE, Deployment
 
@@ -87,7 +87,7 @@ PLANTED = [
     (COMPOSE, "  build: .", "  build: ./image", "has no Dockerfile"),
     (COMPOSE, "\n  cauce-data:\n", "\n  data:\n", "volume cauce-data, which is not declared"),
     (COMPOSE, "cauce-data:/var/lib/cauce", "cauce-data:/data", "no volume at CAUCE_DATA_DIR"),
-    (COMPOSE, "[CauceContactId=Keyword]", "[ContactId=Keyword]", "expected CauceContactId=Keyword"),
+    (COMPOSE, "[CauceContactId=Keyword,", "[ContactId=Keyword,", "expected CauceContactId=Keyword"),
     (COMPOSE, "TEMPORAL_NAMESPACE: default", "TEMPORAL_NAMESPACE: cauce", "expected default"),
     (COMPOSE, "  restart: unless-stopped", "  restart: on-failure", "not restarted when it dies"),
     (COMPOSE, "stop_grace_period: 2m", "stop_grace_period: 50s", "worker is killed before it has finished"),
@@ -121,7 +121,7 @@ def test_a_planted_mistake_is_caught(tmp_path: Path, file: str, right: str, wron
 
 async def test_the_namespace_job_makes_what_cauce_needs_and_may_run_again(temporal: WorkflowEnvironment) -> None:
     namespace = "made-by-the-job"
-    command = ["sh", str(ROOT / "deploy/temporal-namespace.sh"), f"{CONTACT_ID.name}=Keyword"]
+    command = ["sh", str(ROOT / "deploy/temporal-namespace.sh"), *(f"{attribute.name}=Keyword" for attribute in SEARCH_ATTRIBUTES)]
     client = temporal.client
 
     def run(environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
@@ -139,7 +139,8 @@ async def test_the_namespace_job_makes_what_cauce_needs_and_may_run_again(tempor
     made = await client.workflow_service.describe_namespace(DescribeNamespaceRequest(namespace=namespace))
     assert made.config.workflow_execution_retention_ttl.ToTimedelta().days == 40
     answer = await client.operator_service.list_search_attributes(ListSearchAttributesRequest(namespace=namespace))
-    assert answer.custom_attributes[CONTACT_ID.name] == IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD
+    for attribute in SEARCH_ATTRIBUTES:
+        assert answer.custom_attributes[attribute.name] == IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD
 
 
 @pytest.mark.parametrize("script", sorted((ROOT / "deploy").glob("*.sh")), ids=lambda path: path.name)

@@ -47,7 +47,7 @@ def test_other_workflow_ids_are_not_read(workflow_id: str) -> None:
     [("bought", True), ("clicked", True), ("opened", False), ("unsubscribed", True), ("bounced", True)],
 )
 def test_a_flow_is_told_of_its_goal_what_it_listens_for_and_who_leaves(event: str, told: bool) -> None:
-    assert concerns(FLOW, event) is told
+    assert concerns(FLOW, event, {}) is told
 
 
 @pytest.mark.parametrize(

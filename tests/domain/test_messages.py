@@ -23,6 +23,10 @@ TRANSACTIONAL, RELATIONSHIP, MARKETING = MessageClass
         (TRANSACTIONAL, {}, {"bounced"}, "address suppressed: bounced"),
         (TRANSACTIONAL, {}, {"complained"}, "address suppressed: complained"),
         (MARKETING, {"tips": True}, {"bounced", "unsubscribed"}, "address suppressed: bounced"),
+        (MARKETING, {"tips": True}, {"sunset"}, "contact was sunset: no marketing until they act"),
+        (MARKETING, {"tips": True}, {"sunset", "unsubscribed"}, "contact unsubscribed"),
+        (RELATIONSHIP, {}, {"sunset"}, None),
+        (TRANSACTIONAL, {}, {"sunset"}, None),
     ],
 )
 def test_who_may_be_written_to(

@@ -33,7 +33,9 @@ from store.tables import ContactRow, EnrollmentRow, EventRow, MessageRow, new_id
 from tests.editing.tour_before import TourBefore
 from tests.emails.project import BODY, FOOTER
 from tests.waiting import until
-from worker.process import conducting, mailing
+from store.crm import DatabaseCrm
+from worker.process import conducting
+from worker.serving import serving
 from workflows.builds import build_id
 from workflows.discovery import FlowClass
 
@@ -59,7 +61,9 @@ class Fleet:
     @asynccontextmanager
     async def emailing(self, mailer: Mailer | None = None) -> AsyncIterator[None]:
         mailer = mailer or OutboxMailer(self.settings.outbox_folder)
-        async with mailing(self.client, self.settings, self.database, mailer, self.templates, {FLOW: TourBefore}):
+        crm = DatabaseCrm(self.database)
+        flows = {FLOW: TourBefore}
+        async with serving(self.client, self.settings, self.database, mailer, crm, self.templates, flows):
             yield
 
     @asynccontextmanager

@@ -85,11 +85,11 @@ class Interleaved:
 
 @asynccontextmanager
 async def interleaved(environment: WorkflowEnvironment, flow: str, **settings: Any) -> AsyncIterator[Interleaved]:
-    enrollment = Enrollment(id=new_id(), contact_id=new_id(), settings=settings)
+    enrollment = Enrollment(id=new_id(), settings=settings)
     handle = await environment.client.start_workflow(
         flow,
         enrollment,
-        id=enrollment_workflow_id(flow, enrollment.contact_id),
+        id=enrollment_workflow_id(flow, new_id()),
         task_queue=flow_task_queue(flow),
         result_type=Outcome,
         execution_timeout=timedelta(minutes=2),

@@ -11,7 +11,7 @@ from temporalio.testing import WorkflowEnvironment
 
 from domain.flows import Exit
 from rehearsal.journey import JourneysOn
-from runtime.temporal import CONTACT_ID
+from runtime.temporal import CONTACT_ID, SEARCH_ATTRIBUTES
 from store.database import Database
 from tests.conftest import SCRIPTS
 from tests.flows.specimen_templates import with_specimens
@@ -24,7 +24,7 @@ async def impatient() -> AsyncIterator[WorkflowEnvironment]:
     """A full server that suggests to continue as new after twenty events instead of four thousand."""
     async with await WorkflowEnvironment.start_local(
         dev_server_existing_path=str(SCRIPTS / "temporal"),
-        search_attributes=[CONTACT_ID],
+        search_attributes=SEARCH_ATTRIBUTES,
         data_converter=pydantic_data_converter,
         dev_server_log_level="error",
         dev_server_extra_args=["--dynamic-config-value", "limit.historyCount.suggestContinueAsNew=20"],

@@ -1,0 +1,57 @@
+"""The worker of what flows' schedules start, and the making of the schedules."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from datetime import timedelta
+
+from temporalio.client import Client
+from temporalio.service import RPCError
+from temporalio.worker import Worker
+
+from activities.inactivity import InactivityActivities
+from domain.flows import SCHEDULES_TASK_QUEUE, FlowType
+from runtime.schedules import keep_schedules
+from store.database import Database
+from worker.private_failures import PrivateFailures
+from worker.serving import UNVERSIONED
+from workflows.discovery import workflow_runner
+from workflows.schedules.enroll_inactive import EnrollInactive
+
+logger = logging.getLogger(__name__)
+
+_GRACE = timedelta(seconds=10)
+_AGAIN = timedelta(seconds=10)
+
+
+@asynccontextmanager
+async def scheduling(client: Client, database: Database, flows: Mapping[str, FlowType]) -> AsyncIterator[None]:
+    """Make the flows' schedules, and do inside the block what they start."""
+    worker = Worker(
+        client,
+        task_queue=SCHEDULES_TASK_QUEUE,
+        workflows=[EnrollInactive],
+        activities=[InactivityActivities(database, flows).enroll],
+        workflow_runner=workflow_runner(),
+        build_id=UNVERSIONED,
+        graceful_shutdown_timeout=_GRACE,
+        interceptors=[PrivateFailures()],
+    )
+    async with worker:
+        making = asyncio.create_task(_make(client, flows))
+        try:
+            yield
+        finally:
+            making.cancel()
+
+
+async def _make(client: Client, flows: Mapping[str, FlowType]) -> None:
+    while True:
+        try:
+            return await keep_schedules(client, flows)
+        except RPCError as error:
+            logger.warning("schedules are not made yet: %s", error.message)
+        await asyncio.sleep(_AGAIN.total_seconds())
