@@ -175,14 +175,16 @@ class Question:
     def __init__(
         self,
         question_id: str,
+        what: str,
         asked: Iterable[str],
         choices: Collection[Choice],
         needs: Literal["any", "all"] = "any",
         stage: int = 0,
         answers: Iterable[Answer] = (),
     ) -> None:
-        """`answers` are all that are known; those to other questions and stages are passed by."""
+        """`what` names it to operators. `answers` are all that are known; those to other questions are passed by."""
         self.id = question_id
+        self.what = what
         self.stage = stage
         self.answers = [answer for answer in answers if self._is_mine(answer)]
         self._asked = dict.fromkeys(asked)
@@ -222,10 +224,10 @@ class Question:
     def delegations(self) -> list[Answer]:
         return [answer for answer in self.answers if answer.choice is Choice.DELEGATE]
 
-    @property
-    def progress(self) -> tuple[int, int]:
-        """How many have answered, of how many who may."""
-        return len([answer for answer in self.answers if answer.choice is not Choice.DELEGATE]), len(self._may_answer)
+    def __str__(self) -> str:
+        """`approval by sales_manager, 1 of 2 answered`."""
+        given = [answer for answer in self.answers if answer.choice is not Choice.DELEGATE]
+        return f"{self.what}, {len(given)} of {len(self._may_answer)} answered"
 
     def _is_mine(self, answer: Answer) -> bool:
         return answer.question_id == self.id and answer.stage == self.stage

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import count
 
 from pydantic import JsonValue
@@ -32,7 +32,7 @@ from domain.questions import (
     question_id,
     reminders,
 )
-from domain.trail import Passed, wait_summary
+from domain.trail import Passed, minute, wait_summary
 from workflows.doing import Doing
 from workflows.enrolled import SettingsT
 
@@ -106,8 +106,11 @@ class Asking(Doing[SettingsT]):
             opened = await self._do(
                 opening.part, f"task for {to}", TaskActivities.open, opening, TaskResult, EMAIL_TASK_QUEUE
             )
-            question = self._put(Question(identity, opened.asked if opened else (), (Choice.DONE,)))
-            due_last = [*reminders(remind_every, due), Nudge(due, NudgeKind.EXPIRE, "due")]
+            asked = opened.asked if opened else []
+            question = self._put(
+                Question(identity, f"{to} to do the task", asked, (Choice.DONE,), answers=self._memory.answers)
+            )
+            due_last = [*reminders(remind_every, due), Nudge(due, NudgeKind.EXPIRE, "end")]
             await self._until_settled(step, question, due_last, remind)
         closing = CloseTask(
             enrollment_id=self._enrollment.id, step=known, done=question.settled is not None, answers=self._counted()
@@ -147,7 +150,7 @@ class Asking(Doing[SettingsT]):
     async def _stage(self, part: str, order: AskForApproval) -> Outcome:
         async def tell(part: str, kind: NudgeKind, delegate_id: str | None = None) -> list[str]:
             telling = order.model_copy(update={"part": part, "why": kind, "delegate_id": delegate_id})
-            words = f"{kind} {'a delegate' if delegate_id else ', '.join(map(str, stage.asks))}"
+            words = f"{kind} {'a delegate' if delegate_id else who}"
             told = await self._do(part, words, ApprovalActivities.ask, telling, Opened, EMAIL_TASK_QUEUE)
             return told.asked if told else []
 
@@ -156,11 +159,14 @@ class Asking(Doing[SettingsT]):
                 await tell(f"{part}/delegate-{number}", NudgeKind.DELEGATE, answer.delegate_id)
 
         stage = order.plan.stages[order.stage]
+        who = f" {'and' if stage.needs == 'all' else 'or'} ".join(map(str, stage.asks))
         identity = question_id(order.enrollment_id, f"{order.step}/{order.content_hash}")
         with self._pending(identity, State.AWAITING_APPROVAL):
             asked = await tell(part, NudgeKind.ASK)
             choices = (Choice.APPROVE, Choice.REJECT, Choice.DELEGATE)
-            question = self._put(Question(identity, asked, choices, stage.needs, order.stage, self._memory.answers))
+            question = self._put(
+                Question(identity, f"approval by {who}", asked, choices, stage.needs, order.stage, self._memory.answers)
+            )
             await self._until_settled(part, question, nudges(order.plan), tell, tell_delegates)
         return Outcome.of(question.settled)
 
@@ -176,7 +182,7 @@ class Asking(Doing[SettingsT]):
         waited = timedelta(0)
         for nudge in due:
             wait = f"{part}/until-{nudge.name}"
-            if await self._answered(wait, question, nudge.after - waited, tell_delegates):
+            if await self._answered(wait, question, nudge.after - waited, _then(nudge, due[-1]), tell_delegates):
                 return
             waited = nudge.after
             if nudge.kind is not NudgeKind.EXPIRE:
@@ -187,25 +193,33 @@ class Asking(Doing[SettingsT]):
         wait: str,
         question: Question,
         within: timedelta,
+        then: Callable[[datetime], str],
         tell_delegates: Callable[[], Awaitable[None]] | None = None,
     ) -> bool:
+        """Wait until a question is settled; answer whether it is. `then` is what operators read of the wait's end."""
         if await self._opens(wait):
             going_on = True
             while going_on and question.settled is None:
                 if tell_delegates is not None:
                     await tell_delegates()
-                going_on = await self._until_answer(wait, question, within)
+                going_on = await self._until_answer(wait, question, within, then)
             self._steps.leave(Passed(wait, question.settled is not None))
         return question.settled is not None
 
-    async def _until_answer(self, wait: str, question: Question, within: timedelta) -> bool:
+    async def _until_answer(
+        self, wait: str, question: Question, within: timedelta, then: Callable[[datetime], str]
+    ) -> bool:
         """Wait until a question is settled or delegated once more; False after the time for it."""
+
+        def deadline() -> datetime:
+            return self._steps.since(wait) + within
+
         told = len(question.delegations)
         return await self._until(
             wait_summary(wait, within, self._steps.trail, self._steps.latest(), "answer"),
-            lambda: self._steps.since(wait) + within,
+            deadline,
             lambda: question.settled is not None or len(question.delegations) > told,
-            doing=lambda: f"awaiting answers, {question.progress[0]} of {question.progress[1]} are there",
+            doing=lambda: f"awaiting {question}; {then(deadline())}",
         )
 
     async def _offered(self, wait: str, identity: str, offer: Offer) -> Choice | None:
@@ -213,9 +227,16 @@ class Asking(Doing[SettingsT]):
         assert offer.person_id is not None  # noqa: S101 (it is no offer otherwise)
         choices = (Choice.ACCEPT, Choice.DECLINE)
         question = self._put(
-            Question(identity, [offer.person_id], choices, stage=offer.number, answers=self._memory.answers)
+            Question(
+                identity,
+                f"rep {offer.person_id} to accept",
+                [offer.person_id],
+                choices,
+                stage=offer.number,
+                answers=self._memory.answers,
+            )
         )
-        await self._answered(wait, question, offer.respond_within)
+        await self._answered(wait, question, offer.respond_within, lambda end: f"next rep at {minute(end)}")
         self._questions[identity] = None
         return question.settled
 
@@ -247,3 +268,10 @@ class Asking(Doing[SettingsT]):
     def _counted(self) -> list[str]:
         """Ids of all answers that counted."""
         return [answer.id for answer in self._memory.answers]
+
+
+def _then(nudge: Nudge, last: Nudge) -> Callable[[datetime], str]:
+    """Says what comes when a wait ends, and when the question does."""
+    if nudge is last:
+        return lambda end: f"{nudge.name}s at {minute(end)}"
+    return lambda end: f"{nudge.kind} at {minute(end)}, {last.name}s at {minute(end + last.after - nudge.after)}"

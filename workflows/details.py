@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from domain.memory import Memory
+from domain.memory import Memory, whole_of
 from domain.trail import minute
 
 _TELLING = ("status", "outcome", "reason", "score", "stage", "answer", "moment", "flow")
@@ -18,16 +18,10 @@ def current_details(step: str | None, doing: str, memory: Memory, following: str
         lines.append(f"- next: {following}, if nothing happens before")
     if memory.held_since is not None:
         lines.append(f"- held since {minute(memory.held_since)}: nothing begins until it is resumed")
-    lines += [f"- {done}: {_said(result)}" for done, result in memory.finished.items() if _is_told(done, memory)]
+    lines += [f"- {done}: {_said(result)}" for done, result in memory.finished.items() if whole_of(done) == done]
     lines += [f"- {skipped}: skipped, inserted where the contact had passed" for skipped in memory.skipped]
     lines += [f"- {left}: left, as an edit took it away" for left in memory.left]
     return "\n".join(lines)
-
-
-def _is_told(step: str, memory: Memory) -> bool:
-    """Parts of a step are told while it goes on."""
-    whole, part, _ = step.partition("/")
-    return not part or whole in memory.waiting
 
 
 def _said(result: Any) -> str:

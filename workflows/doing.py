@@ -110,10 +110,10 @@ class Doing(Enrolled[SettingsT]):
         A hold stops the wait; the deadline is asked for again after it. `doing` is what operators read meanwhile, if
         the summary does not say it.
         """
-        waiting = doing or (lambda: f"waiting {summary.partition(': ')[2]}")
+        waiting = doing or (lambda: f"waiting {summary.partition(': ')[2]}; goes on by {minute(deadline())}")
         while not condition() and (left := deadline() - workflow.now()) > timedelta(0):
             self._now_at.next_wake_at = deadline()
-            self._show(lambda: f"{waiting()}; goes on by {minute(deadline())}")
+            self._show(waiting)
             with suppress(TimeoutError):
                 await self._rest(lambda: condition() or self._is_held(), left, self._told(summary))
             await self._while_held()

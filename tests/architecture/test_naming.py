@@ -36,6 +36,7 @@ def test_the_shipped_templates_fit_the_flows_settings() -> None:
     templates = Templates.load()
     for name, flow in discover_flows().items():
         templates.check(name, flow.settings_model)
+    templates.check_people()
 
 
 def test_no_module_is_a_drawer() -> None:
