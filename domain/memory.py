@@ -68,11 +68,12 @@ class Memory(BaseModel):
     def begin(self, step: str, now: datetime, named: Collection[str] = ()) -> datetime:
         """The contact is at a step; answer since when. A wait that they were at before, and is not over, is left.
 
-        At a part of a step, `approve-offer/stage-1`, the contact is at the step too.
+        At a part of a step, `approve-offer/stage-1`, the contact is at the step too. From a step that is done once more
+        they come back to where they were.
         """
         name = self.name_of(step, named) or step
         whole = whole_of(name)
-        for other in [waited for waited in self.waiting if whole_of(waited) != whole]:
+        for other in [waited for waited in self.waiting if whole_of(waited) != whole and whole not in self.finished]:
             del self.waiting[other]
             self.left.append(other)
         self.waiting.setdefault(whole, now)
@@ -82,6 +83,7 @@ class Memory(BaseModel):
         name = self.name_of(step, named) or step
         for waited in [waited for waited in self.waiting if waited == name or waited.startswith(f"{name}/")]:
             del self.waiting[waited]
+        self.finished.pop(step, None)
         self.finished[step] = result
 
     def hold(self, now: datetime) -> None:

@@ -49,12 +49,12 @@ class Asking(Doing[SettingsT]):
         """Ask people to approve something, stage by stage; answer how they decided.
 
         `subject` and `facts` are what they see and decide on, without anything personal: the contact is shown to them
-        beside it. Where either has changed since they decided, they are asked again.
+        beside it. Where either has changed since they decided, and nothing was done since, they are asked again.
         """
         hashed = content_hash(subject, facts or {})
         if not await self._opens(step):
             decision = self._remembered(step, Decision) or Decision(outcome=Outcome.SKIPPED)
-            if decision.content_hash in ("", hashed) or not self._steps.reopens():
+            if decision.content_hash in ("", hashed) or not self._steps.reopens(step):
                 return decision
         known = self._steps.known_as(step)
         order = AskForApproval(

@@ -58,9 +58,14 @@ class Steps:
             return False
         return True
 
-    def reopens(self) -> bool:
-        """Whether a step that is remembered may be done again, since what it was done for is not what it is now."""
-        return True
+    def reopens(self, step: str) -> bool:
+        """Whether a step that is remembered may be done once more, for what it was done for is not what it is now.
+
+        Not if an activity came after it: whatever the step was done for, it has had its effect.
+        """
+        known, steps = self.known_as(step), list(self.memory.finished)
+        since = [later for later in steps[steps.index(known) + 1 :] if whole_of(later) != known]
+        return not any(isinstance(self.memory.finished[later], dict) for later in since)
 
     def result(self, step: str) -> Any:
         """Of a step that is not to be done; None if it was passed by."""
@@ -113,7 +118,7 @@ class ScoutedSteps(Steps):
             raise TurnedBack
         return False
 
-    def reopens(self) -> bool:
+    def reopens(self, step: str) -> bool:
         return False
 
     def after(self, step: str) -> str | None:

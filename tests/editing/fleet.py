@@ -26,6 +26,7 @@ from runtime.in_turns import in_turns
 from runtime.moving import open_runs
 from runtime.settings import Settings
 from store.contacts import upsert_contact
+from store.crm import DatabaseCrm
 from store.database import Database
 from store.enrollments import enroll
 from store.events import record_event
@@ -33,7 +34,6 @@ from store.tables import ContactRow, EnrollmentRow, EventRow, MessageRow, new_id
 from tests.editing.tour_before import TourBefore
 from tests.emails.project import BODY, FOOTER
 from tests.waiting import until
-from store.crm import DatabaseCrm
 from worker.process import conducting
 from worker.serving import serving
 from workflows.builds import build_id

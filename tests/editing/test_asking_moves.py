@@ -6,6 +6,7 @@ from collections import Counter
 
 import pytest
 from sqlmodel import col, select
+from sqlmodel.ext.asyncio.session import AsyncSession
 from temporalio.client import WorkflowUpdateFailedError
 from temporalio.exceptions import ApplicationError
 
@@ -20,6 +21,7 @@ from store.people_tables import ApprovalRow, PersonRow, TaskRow
 from store.tables import CrmChangeRow, EnrollmentRow, MessageRow, new_id
 from tests.editing.asking_after import AskingAfter
 from tests.editing.asking_before import AskingBefore
+from tests.editing.asking_dearer import AskingDearer
 from tests.editing.fleet import FLOW, Fleet
 from tests.waiting import until
 from workflows.builds import build_id
@@ -43,16 +45,25 @@ async def answer(fleet: Fleet, row: EnrollmentRow, person_id: str, choice: Choic
             task = (await session.exec(select(TaskRow).where(TaskRow.enrollment_id == row.id))).one()
             question, stage = question_id(row.id, task.step), 0
         else:
-            approval = (await session.exec(select(ApprovalRow).where(ApprovalRow.enrollment_id == row.id))).one()
+            approval = await newest_approval(session, row)
             question, stage = question_id(row.id, f"{approval.step}/{approval.content_hash}"), approval.stage
     given = Answer(id=new_id(), question_id=question, stage=stage, person_id=person_id, choice=choice)
     handle = fleet.client.get_workflow_handle(f"{FLOW}:{row.contact_id}")
-    return await handle.execute_update("answer", given, id=given.id, result_type=Taken)
+    taken: Taken = await handle.execute_update("answer", given, id=given.id, result_type=Taken)
+    return taken
+
+
+async def newest_approval(session: AsyncSession, row: EnrollmentRow) -> ApprovalRow:
+    query = select(ApprovalRow).where(ApprovalRow.enrollment_id == row.id).order_by(col(ApprovalRow.id).desc())
+    approval = (await session.exec(query)).first()
+    assert approval is not None
+    return approval
 
 
 async def update(fleet: Fleet, row: EnrollmentRow, name: str) -> Progress:
     handle = fleet.client.get_workflow_handle(f"{FLOW}:{row.contact_id}")
-    return await handle.execute_update(name, id=f"{name}-{row.id}", result_type=Progress)
+    progress: Progress = await handle.execute_update(name, id=f"{name}-{row.id}", result_type=Progress)
+    return progress
 
 
 async def stands_at(fleet: Fleet, row: EnrollmentRow, step: str) -> None:
@@ -131,12 +142,40 @@ async def test_what_people_were_asked_and_answered_moves_along(fleet: Fleet, tea
             await until(lambda: fleet.have_ended(fleet.rows))
 
 
+async def test_what_has_changed_is_asked_again_unless_it_had_its_effect(fleet: Fleet, team: dict[str, str]) -> None:
+    async with fleet.emailing():
+        async with fleet.working(AskingBefore):
+            pending, decided = [await fleet.enroll("") for _ in range(2)]
+            for row in fleet.rows:
+                await stands_at(fleet, row, "approve")
+                await answer(fleet, row, team["marta"], Choice.APPROVE)
+            await answer(fleet, decided, team["manuel"], Choice.REJECT)
+            await stands_at(fleet, decided, "call")
+        async with fleet.working(AskingDearer):
+            deployer = fleet.deployer(AskingDearer)
+            await deployer.carry_out(await deployer.look(FLOW), gone=[OLD])
+            await stands_at(fleet, pending, "approve")
+            await stands_at(fleet, decided, "call")
+            async with fleet.database.read() as session:
+                rows = await session.exec(select(ApprovalRow).order_by(col(ApprovalRow.id)))
+                found = [(row.enrollment_id, row.content["percent"], row.status) for row in rows]
+            assert found == [
+                (pending.id, 30, "withdrawn"),
+                (decided.id, 30, "rejected"),
+                (pending.id, 40, "pending"),
+            ]
+            # Both are asked anew: what Marta said of the other discount does not count.
+            for name in ("marta", "manuel"):
+                await answer(fleet, pending, team[name], Choice.APPROVE)
+            await until_asked(fleet, pending)
+
+
 async def until_asked(fleet: Fleet, row: EnrollmentRow) -> None:
     """Wait until the second stage is asked."""
 
     async def asked() -> bool:
         async with fleet.database.read() as session:
-            approval = (await session.exec(select(ApprovalRow).where(ApprovalRow.enrollment_id == row.id))).one()
+            approval = await newest_approval(session, row)
         (at,) = await fleet.progress([row])
         return approval.stage == 1 and at.next_wake_at is not None
 

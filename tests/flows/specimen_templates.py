@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from contextlib import AbstractAsyncContextManager
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from emails.templates import Templates
+from emails.templates import EMAILS, Templates
 from rehearsal.enrolled import Journey
 from rehearsal.journey import JourneyStarter
 from tests.emails.project import BODY, FOOTER
@@ -20,6 +21,7 @@ MESSAGES = {
     "drip": ("tip",),
     "marathon": ("tip",),
     "yearly": ("letter",),
+    "morning": ("letter",),
 }
 
 
@@ -27,6 +29,8 @@ MESSAGES = {
 def specimen_templates() -> Templates:
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder) / "emails"
+        for shipped in ("layout", "people"):
+            shutil.copytree(EMAILS / shipped, root / shipped)
         for locale in ("en", "es"):
             _write(root / "layout" / locale / "footer.mjml", FOOTER)
             for flow, names in MESSAGES.items():

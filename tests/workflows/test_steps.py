@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from temporalio.exceptions import ApplicationError
@@ -97,3 +97,37 @@ def test_a_step_comes_once() -> None:
     steps.meet("a")
     with pytest.raises(ApplicationError, match="step a comes twice"):
         steps.meet("a")
+
+
+def test_a_step_is_done_once_more_if_only_time_has_passed_since() -> None:
+    known = memory("approve", "a-day", waiting="another-day")
+    steps = Steps(known)
+    assert not steps.meet("approve")
+    assert steps.reopens("approve")
+    later = NOW + timedelta(days=3)
+    steps.begin("approve/other/stage-1", later)
+    steps.finish("approve/other/stage-1", {"asked": []})
+    steps.finish("approve", {"outcome": "approved"})
+    assert steps.meet("another-day"), "they come back to where they were"
+    steps.begin("another-day", later)
+    assert steps.since("another-day") == NOW
+    assert known.left == []
+
+
+def test_a_step_that_had_its_effect_is_not_done_once_more() -> None:
+    known = memory("approve", "a-day")
+    known.finish("offer", {"status": "sent"})
+    assert not Steps(known).reopens("approve")
+
+
+def test_a_scout_does_no_step_once_more() -> None:
+    assert not ScoutedSteps(memory("approve")).reopens("approve")
+
+
+def test_who_is_at_a_part_of_a_step_is_at_the_step() -> None:
+    known = memory("a")
+    known.begin("ask/stage-1", NOW)
+    assert scouted(known, "a", "b", "ask", "c") == {"b"}
+    known.finish("ask/stage-1", {})
+    known.finish("ask", {})
+    assert known.waiting == {}
