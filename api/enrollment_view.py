@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from api.wiring import Services
 from domain.flows import Exit, Progress, enrollment_workflow_id
+from store.holds import began_held, held_among
 from store.tables import EnrollmentRow
 
 ASKED_AT_ONCE = 10
@@ -36,6 +37,7 @@ class EnrollmentView(BaseModel):
                 "flow": "onboarding",
                 "contact_id": "0193f0c2-7c3a-7d3e-9a51-0c5f2f6b8d11",
                 "status": "active",
+                "held": False,
                 "step": "activated",
                 "next_wake_at": "2026-11-26T09:30:00Z",
                 "skipped_steps": [],
@@ -53,6 +55,7 @@ class EnrollmentView(BaseModel):
     flow: str
     contact_id: str
     status: EnrollmentStatus
+    held: bool = Field(description="it, its contact or its flow is held: it starts nothing, and its waits do not count")
     step: str | None = Field(description="where the contact is; null: nobody can say now")
     next_wake_at: datetime | None = Field(description="until when the step waits at the latest")
     skipped_steps: list[str] = Field(description="inserted by edits of the flow where the contact had passed")
@@ -67,9 +70,11 @@ def enrollment_url(enrollment_id: str) -> str:
     return f"/v1/enrollments/{enrollment_id}"
 
 
-def as_enrolled(services: Services, row: EnrollmentRow) -> EnrollmentView:
+async def as_enrolled(services: Services, row: EnrollmentRow) -> EnrollmentView:
     """The enrollment as it was when it was made, whatever has happened since."""
-    return _view(services, row, "active", Progress(), None)
+    async with services.database.read() as session:
+        held = await began_held(session, row)
+    return _view(services, row, "active", held, Progress(), None)
 
 
 async def as_it_is(services: Services, rows: Sequence[EnrollmentRow]) -> list[EnrollmentView]:
@@ -86,23 +91,32 @@ async def as_it_is(services: Services, rows: Sequence[EnrollmentRow]) -> list[En
         for task in unanswered:
             task.cancel()
     progress = {row_id: task.result() for row_id, task in asked.items() if task.done()}
-    return [_as_it_is(services, row, progress.get(row.id, Progress())) for row in rows]
+    async with services.database.read() as session:
+        held = await held_among(session, rows)
+    return [_as_it_is(services, row, row.id in held, progress.get(row.id, Progress())) for row in rows]
 
 
-def without_asking(services: Services, row: EnrollmentRow) -> EnrollmentView:
+async def without_asking(services: Services, row: EnrollmentRow) -> EnrollmentView:
     """The enrollment as far as the database knows it."""
-    return _as_it_is(services, row, Progress())
+    async with services.database.read() as session:
+        held = await held_among(session, [row])
+    return _as_it_is(services, row, row.id in held, Progress())
 
 
-def _as_it_is(services: Services, row: EnrollmentRow, progress: Progress) -> EnrollmentView:
+def _as_it_is(services: Services, row: EnrollmentRow, held: bool, progress: Progress) -> EnrollmentView:
     if row.status == "active":
-        return _view(services, row, "active", progress, None)
+        return _view(services, row, "active", held, progress, None)
     outcome = OutcomeView(exit=Exit(str(row.exit)), step=row.last_step, reason=row.exit_reason, ended_at=row.ended_at)
-    return _view(services, row, "ended", Progress(step=row.last_step, skipped=row.skipped_steps), outcome)
+    return _view(services, row, "ended", False, Progress(step=row.last_step, skipped=row.skipped_steps), outcome)
 
 
 def _view(
-    services: Services, row: EnrollmentRow, status: EnrollmentStatus, progress: Progress, outcome: OutcomeView | None
+    services: Services,
+    row: EnrollmentRow,
+    status: EnrollmentStatus,
+    held: bool,
+    progress: Progress,
+    outcome: OutcomeView | None,
 ) -> EnrollmentView:
     workflow_id = enrollment_workflow_id(row.flow, row.contact_id)
     ui = str(services.settings.temporal_ui_url).rstrip("/")
@@ -111,6 +125,7 @@ def _view(
         flow=row.flow,
         contact_id=row.contact_id,
         status=status,
+        held=held,
         step=progress.step,
         next_wake_at=progress.next_wake_at,
         skipped_steps=progress.skipped,

@@ -8,7 +8,7 @@ from collections.abc import Awaitable
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from runtime.dispatch import TemporalUnavailable
+from runtime.runs import TemporalUnavailable
 
 logger = logging.getLogger(__name__)
 

@@ -21,9 +21,10 @@ from cli.terminal import say, show
 from domain.flows import OnEdit
 from rehearsal.forecast import Fate, Forecast, Forecaster
 from runtime.deployments import Deployment, Deployments, NotPolled
-from runtime.dispatch import Dispatcher, TemporalUnavailable
+from runtime.dispatch import Dispatcher
 from runtime.moving import Mover, gone_flows
 from runtime.rollout import Overtaken, Rolled, Rollout
+from runtime.runs import TemporalUnavailable
 from runtime.settings import Settings
 from runtime.temporal import connect, temporal_address
 from store.database import Database

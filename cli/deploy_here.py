@@ -20,9 +20,9 @@ from cli.supervisor import Supervisor
 from cli.terminal import say, show
 from domain.flows import OnEdit
 from runtime.deployments import Deployments, NotPolled
-from runtime.dispatch import TemporalUnavailable
 from runtime.moving import open_runs
 from runtime.rollout import Overtaken
+from runtime.runs import TemporalUnavailable
 from store.database import Database
 from workflows.builds import build_id
 from workflows.discovery import FlowClass, discover_flows

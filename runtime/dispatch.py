@@ -7,14 +7,13 @@ the enrollment's row; a workflow ignores an event id it has seen.
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from sqlmodel.ext.asyncio.session import AsyncSession
-from temporalio.api.errordetails.v1 import NamespaceNotFoundFailure
-from temporalio.client import Client, WorkflowExecutionStatus, WorkflowHandle, WorkflowQueryFailedError
+from temporalio.client import Client, WorkflowExecutionStatus, WorkflowQueryFailedError
 from temporalio.common import (
     SearchAttributePair,
     TypedSearchAttributes,
@@ -22,7 +21,7 @@ from temporalio.common import (
     WorkflowIDReusePolicy,
 )
 from temporalio.exceptions import WorkflowAlreadyStartedError
-from temporalio.service import RPCError, RPCStatusCode
+from temporalio.service import RPCError
 
 from domain.durations import in_words
 from domain.events import concerns
@@ -32,13 +31,18 @@ from domain.flows import (
     FlowType,
     Outcome,
     Progress,
-    enrollment_workflow_id,
+    State,
     flow_task_queue,
 )
 from domain.memory import Happening, Memory
-from runtime.temporal import CONTACT_ID, RPC_TIMEOUT
-from store import enrollments, events, ledger
+from runtime.holding import tell_flow, tell_standing
+from runtime.in_turns import in_turns
+from runtime.queue_draining import drain_queue, signal_offered, tell_offered
+from runtime.runs import RunGone, Runs, TemporalRefused, reaching_temporal
+from runtime.temporal import CONTACT_ID, RPC_TIMEOUT, STATE
+from store import assignments, enrollments, events, holds, ledger
 from store.database import Database
+from store.people_tables import AssignmentRow
 from store.tables import EnrollmentRow, EventRow, now
 
 logger = logging.getLogger(__name__)
@@ -49,23 +53,13 @@ HANDOVER_PATIENCE = timedelta(minutes=15)
 
 CLOCK_SKEW = timedelta(seconds=5)
 """Between API processes. Older events than this do not reach an enrollment: they are of the time before it."""
-_REFUSALS = (RPCStatusCode.INVALID_ARGUMENT, RPCStatusCode.FAILED_PRECONDITION, RPCStatusCode.OUT_OF_RANGE)
-"""Answers about one row. Any other failure is taken for one of the server, which the next row would meet too."""
-RowT = TypeVar("RowT", EnrollmentRow, EventRow)
+RowT = TypeVar("RowT", EnrollmentRow, EventRow, AssignmentRow)
 
 _ABNORMAL = {
     WorkflowExecutionStatus.TERMINATED: Outcome(exit=Exit.CANCELLED, step=None, reason="terminated in Temporal"),
     WorkflowExecutionStatus.TIMED_OUT: Outcome(exit=Exit.FAILED, step=None, reason="timed out in Temporal"),
 }
 """Ways for a run to close without recording its outcome itself."""
-
-
-class TemporalUnavailable(Exception):
-    """Temporal could not be told now. Nothing is lost: the sweep will."""
-
-
-class TemporalRefused(TemporalUnavailable):
-    """Temporal does not take this one: to ask again changes nothing until something else does."""
 
 
 class Dispatcher:
@@ -75,6 +69,7 @@ class Dispatcher:
         self._database = database
         self._client = client
         self._flows = flows
+        self._runs = Runs(client, database)
 
     async def start(self, enrollment: EnrollmentRow) -> bool:
         """Start the enrollment's workflow; answer whether it runs.
@@ -89,13 +84,16 @@ class Dispatcher:
         async with self._database.read() as session:
             if not await enrollments.is_active(session, enrollment.id):
                 return True
-        with _reaching_temporal():
+            held = await holds.is_held(session, enrollment)
+        begins = True
+        with reaching_temporal():
             try:
-                await self._run(enrollment, flow)
+                await self._run(enrollment, flow, held=held)
             except WorkflowAlreadyStartedError:
-                if not await self._is_running(enrollment):
+                if not await self._runs.is_running(enrollment):
                     return False
-        await self._mark_started(enrollment)
+                begins = False
+        await self._mark_started(enrollment, held=held if begins else None)
         return True
 
     async def replace(self, enrollment: EnrollmentRow, memory: Memory) -> None:
@@ -104,7 +102,7 @@ class Dispatcher:
         For a run that no worker can go on with. The enrollment's replacement must have been noted before its memory was
         read; `catch_up` is to follow. Raises: TemporalUnavailable.
         """
-        with _reaching_temporal():
+        with reaching_temporal():
             await self._run(enrollment, self._flows[enrollment.flow], memory)
         await self._mark_started(enrollment)
 
@@ -118,52 +116,66 @@ class Dispatcher:
             return True
         async with self._database.read() as session:
             told = await events.told_since(session, enrollment.contact_id, since - CLOCK_SKEW)
+            offers = await assignments.told_since(session, enrollment.id, since - CLOCK_SKEW)
         try:
             for event in told:
                 if self._is_for(enrollment, event):
                     await self._signal(enrollment, event)
+            for offer in offers:
+                await signal_offered(offer, enrollment, self._runs)
             if enrollment.cancel_requested_at is not None:
                 await self.cancel(enrollment)
-        except _RunGone:
-            await self._end_without_run(enrollment)
+        except RunGone:
+            await self._runs.end_without_run(enrollment)
         async with self._database.write() as session:
+            await holds.doubt(session, enrollment)
             await enrollments.end_replacing(session, enrollment.id, since)
         return True
 
-    async def _run(self, enrollment: EnrollmentRow, flow: FlowType, memory: Memory | None = None) -> None:
+    async def _run(
+        self, enrollment: EnrollmentRow, flow: FlowType, memory: Memory | None = None, *, held: bool = False
+    ) -> None:
         """With a memory, an open run of the contact in this flow is ended for it."""
         await self._client.start_workflow(
             enrollment.flow,
             Enrollment(
                 id=enrollment.id,
-                contact_id=enrollment.contact_id,
                 settings=enrollment.settings,
                 memory=memory,
                 renamed=flow.renamed,
+                held=held,
             ),
-            id=self._handle(enrollment).id,
+            id=self._runs.handle(enrollment).id,
             task_queue=flow_task_queue(enrollment.flow),
             id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
             id_conflict_policy=(
                 WorkflowIDConflictPolicy.FAIL if memory is None else WorkflowIDConflictPolicy.TERMINATE_EXISTING
             ),
             memo={"enrollment_id": enrollment.id},
-            search_attributes=TypedSearchAttributes([SearchAttributePair(CONTACT_ID, enrollment.contact_id)]),
-            static_summary=flow.title,
-            static_details=(
-                f"- goal: **{flow.goal.event}** within {in_words(flow.goal.within)}\n- owner: {flow.owner}"
+            search_attributes=TypedSearchAttributes(
+                [
+                    SearchAttributePair(CONTACT_ID, enrollment.contact_id),
+                    SearchAttributePair(STATE, State.HELD if held else State.WAITING),
+                ]
             ),
+            static_summary=flow.title,
+            static_details=(f"goal: {flow.goal.event} within {in_words(flow.goal.within)}; {flow.owner}"),
             rpc_timeout=RPC_TIMEOUT,
         )
 
-    async def _mark_started(self, enrollment: EnrollmentRow) -> None:
+    async def _mark_started(self, enrollment: EnrollmentRow, *, held: bool | None = False) -> None:
+        """`held`: whether it began so; None if nobody can say."""
         async with self._database.write() as session:
             active = await enrollments.mark_started(session, enrollment.id)
+            if held:
+                await holds.mark_begun_held(session, enrollment.id)
+            elif held is None:
+                await holds.doubt(session, enrollment)
         if not active:
             # It ended while it was being started a second time: that second run is nobody's.
-            with suppress(_RunGone), _reaching_temporal():
-                if await self._is_running(enrollment):
-                    await self._handle(enrollment).terminate("the enrollment had ended", rpc_timeout=RPC_TIMEOUT)
+            with suppress(RunGone), reaching_temporal():
+                if await self._runs.is_running(enrollment):
+                    await self._runs.handle(enrollment).terminate("the enrollment had ended", rpc_timeout=RPC_TIMEOUT)
 
     async def deliver(self, event: EventRow) -> bool:
         """Signal an event to each enrollment that it concerns and that it found active; answer whether all know.
@@ -181,8 +193,8 @@ class Dispatcher:
                 continue
             try:
                 await self._signal(enrollment, event)
-            except _RunGone:
-                await self._end_without_run(enrollment)
+            except RunGone:
+                await self._runs.end_without_run(enrollment)
         if all_know:
             async with self._database.write() as session:
                 await events.mark_delivered(session, event.id)
@@ -196,21 +208,38 @@ class Dispatcher:
         if enrollment.started_at is None and not await self.start(enrollment):
             return False
         try:
-            with _reaching_temporal():
+            with reaching_temporal():
                 # The server takes the cancellation of a closed run without a word.
-                if not await self._is_running(enrollment):
-                    raise _RunGone
-                await self._handle(enrollment).cancel(rpc_timeout=RPC_TIMEOUT)
-        except _RunGone:
-            await self._end_without_run(enrollment)
+                if not await self._runs.is_running(enrollment):
+                    raise RunGone
+                await self._runs.handle(enrollment).cancel(rpc_timeout=RPC_TIMEOUT)
+        except RunGone:
+            await self._runs.end_without_run(enrollment)
         async with self._database.write() as session:
             await enrollments.mark_cancel_told(session, enrollment.id)
         return True
 
+    async def tell_hold(self, enrollment: EnrollmentRow) -> bool:
+        """Tell the enrollment's run whether it is held; answer whether it knows. One whose run is gone is ended here.
+
+        Raises: NobodyAnswers, after a few seconds at the most; TemporalRefused; TemporalUnavailable.
+        """
+        if enrollment.started_at is None:
+            return await self.start(enrollment)
+        return await tell_standing(enrollment, self._runs, self._database)
+
+    async def tell_holds(self, rows: Iterable[EnrollmentRow]) -> bool:
+        """Tell some runs, a few at a time, whether they are held. Raises: as `tell_hold`, for the first that fails."""
+        return all(await in_turns(self.tell_hold, rows))
+
+    async def tell_offered(self, offer: AssignmentRow) -> bool:
+        """Tell a run that its lead came out of the queue; answer whether it knows. Raises: TemporalUnavailable."""
+        return await tell_offered(offer, self._runs, self._database)
+
     async def progress(self, enrollment: EnrollmentRow) -> Progress:
         """Ask the running workflow where it is; an empty answer if nobody can say now."""
         try:
-            answer: Progress = await self._handle(enrollment).query(
+            answer: Progress = await self._runs.handle(enrollment).query(
                 "progress", result_type=Progress, rpc_timeout=timedelta(seconds=2)
             )
         except (RPCError, RuntimeError, WorkflowQueryFailedError) as error:
@@ -242,6 +271,13 @@ class Dispatcher:
             "events_delivered": await self._finish_each(
                 lambda session, offset: events.undelivered(session, before, BATCH, offset), self.deliver
             ),
+            "holds_told": sum(
+                await in_turns(lambda flow: tell_flow(flow, before, self.tell_hold, self._database), flows)
+            ),
+            "leads_drained": await drain_queue(self._database),
+            "leads_told": await self._finish_each(
+                lambda session, offset: assignments.not_told(session, flows, BATCH, offset), self.tell_offered
+            ),
             "outcomes_recorded": await self._record_abnormal_ends(closed_since),
         }
 
@@ -271,14 +307,14 @@ class Dispatcher:
             f"{statuses} AND TaskQueue STARTS_WITH '{flow_task_queue('')}' AND CloseTime > '{closed_since.isoformat()}'"
         )
         recorded = 0
-        with _reaching_temporal():
+        with reaching_temporal():
             async for run in self._client.list_workflows(query, rpc_timeout=RPC_TIMEOUT):
                 enrollment_id = await run.memo_value("enrollment_id", "")
                 outcome = _ABNORMAL.get(run.status) if run.status else None
                 async with self._database.read() as session:
                     row = await session.get(EnrollmentRow, enrollment_id)
                 # After a reset, or another start under the same id, the enrollment lives on in a later run.
-                if row is None or row.status != "active" or outcome is None or await self._is_running(row):
+                if row is None or row.status != "active" or outcome is None or await self._runs.is_running(row):
                     continue
                 async with self._database.write() as session:
                     recorded += await enrollments.record_outcome(session, enrollment_id, outcome)
@@ -287,49 +323,9 @@ class Dispatcher:
     def _is_for(self, enrollment: EnrollmentRow, event: EventRow) -> bool:
         flow = self._flows.get(enrollment.flow)
         too_young = enrollment.created_at > event.received_at + CLOCK_SKEW
-        return flow is not None and not too_young and concerns(flow, event.name)
+        return flow is not None and not too_young and concerns(flow, event.name, enrollment.settings)
 
     async def _signal(self, enrollment: EnrollmentRow, event: EventRow) -> None:
-        with _reaching_temporal():
+        with reaching_temporal():
             happening = Happening.of(event.id, event.name)
-            await self._handle(enrollment).signal("event", happening, rpc_timeout=RPC_TIMEOUT)
-
-    def _handle(self, enrollment: EnrollmentRow) -> WorkflowHandle[Any, Any]:
-        return self._client.get_workflow_handle(enrollment_workflow_id(enrollment.flow, enrollment.contact_id))
-
-    async def _is_running(self, enrollment: EnrollmentRow) -> bool:
-        """Whether the open run under the workflow id is this enrollment's."""
-        newest = await self._handle(enrollment).describe(rpc_timeout=RPC_TIMEOUT)
-        return (
-            newest.status is WorkflowExecutionStatus.RUNNING
-            and await newest.memo_value("enrollment_id", None) == enrollment.id
-        )
-
-    async def _end_without_run(self, enrollment: EnrollmentRow) -> None:
-        """A run records its outcome before it closes: an enrollment that is active without a run has lost it."""
-        outcome = Outcome(exit=Exit.CANCELLED, step=None, reason="its run was gone from Temporal")
-        async with self._database.write() as session:
-            await enrollments.record_outcome(session, enrollment.id, outcome)
-
-
-class _RunGone(Exception):
-    """The workflow has no open run."""
-
-
-@contextmanager
-def _reaching_temporal() -> Iterator[None]:
-    try:
-        yield
-    except RPCError as error:
-        if error.status == RPCStatusCode.NOT_FOUND and not _is_of_namespace(error):
-            raise _RunGone from error
-        refused = error.status in _REFUSALS
-        raise (TemporalRefused if refused else TemporalUnavailable)(f"{error.status.name}: {error.message}") from error
-    except RuntimeError as error:  # what a lazy client raises while it cannot connect
-        raise TemporalUnavailable("no connection") from error
-
-
-def _is_of_namespace(error: RPCError) -> bool:
-    """Whether it is the whole namespace that is not there: of its runs this says nothing."""
-    details = error.grpc_status.details if error.grpc_status else ()
-    return any(detail.Is(NamespaceNotFoundFailure.DESCRIPTOR) for detail in details)
+            await self._runs.handle(enrollment).signal("event", happening, rpc_timeout=RPC_TIMEOUT)

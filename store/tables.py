@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import Any
 
@@ -37,8 +40,23 @@ def new_id() -> str:
     return str(uuid_utils.uuid7())
 
 
+_clock: ContextVar[Callable[[], datetime] | None] = ContextVar("cauce_clock", default=None)
+
+
 def now() -> datetime:
-    return datetime.now(UTC)
+    """In UTC: the machine's time, except within `on_clock`."""
+    clock = _clock.get()
+    return clock() if clock else datetime.now(UTC)
+
+
+@contextmanager
+def on_clock(clock: Callable[[], datetime]) -> Iterator[None]:
+    """Let `now` tell another time in this block, and in tasks begun in it: in a rehearsal, days pass in no time."""
+    before = _clock.set(clock)
+    try:
+        yield
+    finally:
+        _clock.reset(before)
 
 
 def moment(**options: Any) -> Any:
@@ -113,6 +131,18 @@ class EnrollmentRow(SQLModel, table=True):
             sqlite_where=text("replacing_since IS NOT NULL"),
             postgresql_where=text("replacing_since IS NOT NULL"),
         ),
+        Index(
+            "ix_enrollments_held",
+            "held_since",
+            sqlite_where=text("held_since IS NOT NULL"),
+            postgresql_where=text("held_since IS NOT NULL"),
+        ),
+        Index(
+            "ix_enrollments_hold_asked",
+            "hold_asked_at",
+            sqlite_where=text("hold_asked_at IS NOT NULL"),
+            postgresql_where=text("hold_asked_at IS NOT NULL"),
+        ),
     )
 
     id: str = uuid(default_factory=new_id, primary_key=True)
@@ -142,10 +172,18 @@ class EnrollmentRow(SQLModel, table=True):
     origin: str = Field(
         default="api", sa_column_kwargs={"server_default": "api"}, description="api, hand-over, goal or schedule"
     )
+    requested_by: str | None = Field(
+        default=None, sa_type=String(36), description="the person of the team who had the contact enrolled"
+    )
     came_from: str | None = Field(
         default=None, sa_type=String(36), description="the enrollment that handed the contact over"
     )
-    held_since: datetime | None = moment(default=None, nullable=True, description="what its run was told of holds")
+    held_since: datetime | None = moment(
+        default=None, nullable=True, description="when its run answered that it holds; null: it was told of no hold"
+    )
+    hold_asked_at: datetime | None = moment(
+        default=None, nullable=True, description="when its run was told to hold or to resume, and has not answered yet"
+    )
 
 
 class HoldRow(SQLModel, table=True):
@@ -161,6 +199,7 @@ class HoldRow(SQLModel, table=True):
             sqlite_where=text("resumed_at IS NULL"),
             postgresql_where=text("resumed_at IS NULL"),
         ),
+        Index("ix_holds_target", "scope", "target"),
     )
 
     id: str = uuid(default_factory=new_id, primary_key=True)
@@ -177,6 +216,12 @@ class CrmChangeRow(SQLModel, table=True):
     __table_args__ = (
         UniqueConstraint("enrollment_id", "step"),
         Index("ix_crm_changes_contact", "contact_id", "id"),
+        Index(
+            "ix_crm_changes_owed",
+            "id",
+            sqlite_where=text("mirror = 'owed'"),
+            postgresql_where=text("mirror = 'owed'"),
+        ),
     )
 
     id: str = uuid(default_factory=new_id, primary_key=True)
@@ -186,6 +231,9 @@ class CrmChangeRow(SQLModel, table=True):
     kind: str = Field(description="fields, lifecycle, score, owner, note or sunset")
     change: dict[str, JsonValue] = Field(default_factory=dict, sa_type=JSON)
     result: dict[str, JsonValue] = Field(default_factory=dict, sa_type=JSON)
+    refusal: str | None = Field(default=None, description="why nothing was changed")
+    mirror: str | None = Field(default=None, description="owed, told or refused; null: there is none")
+    mirror_refusal: str | None = None
     created_at: datetime = moment(default_factory=now)
 
 
@@ -195,6 +243,7 @@ class EventRow(SQLModel, table=True):
     __tablename__ = "events"
     __table_args__ = (
         Index("ix_events_contact", "contact_id", "received_at"),
+        Index("ix_events_happened", "contact_id", "occurred_at", "id"),
         Index(
             "ix_events_undelivered",
             "received_at",

@@ -1,4 +1,4 @@
-"""Contacts: kept by address, read by id or address."""
+"""Contacts: kept by address, read by id or address, held and resumed."""
 
 from __future__ import annotations
 
@@ -12,11 +12,14 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from api.content import require_json
 from api.problems import answers, invalid_request, not_found
-from api.wiring import Wired
+from api.telling import tell
+from api.wiring import Services, Wired
 from domain.contacts import ContactProfile, EmailAddress, Topic
 from domain.limits import MAX_OBJECT_CHARACTERS
 from store import contacts
 from store.contacts import TooManyAttributes, Upserted, consent_of, contact_by_email, suppressions_of
+from store.enrollments import active_enrollments
+from store.holds import Change, Scope, hold, open_holds, resume
 from store.tables import ContactRow
 
 CONSENT_SOURCE = "api"
@@ -55,7 +58,10 @@ class ContactView(BaseModel):
     company: str | None = Field(examples=["Analytical Engines"])
     attributes: dict[str, JsonValue] = Field(examples=[{"plan": "team", "seats": 12}])
     consent: dict[str, bool] = Field(description="their latest word by topic", examples=[{"product-news": True}])
-    suppressed: list[str] = Field(description="why the address is not written to: unsubscribed, bounced, complained")
+    suppressed: list[str] = Field(
+        description="why the address is not written to: unsubscribed, bounced, complained; sunset: no marketing"
+    )
+    held: bool = Field(description="none of their enrollments starts anything: hold and resume change it")
     created_at: datetime
     updated_at: datetime
 
@@ -108,9 +114,34 @@ async def read_contact(contact_id: UUID, services: Wired) -> ContactView:
         return await _view(session, row)
 
 
+@router.post("/{contact_id}/hold", status_code=202, responses=answers(404, 422))
+async def hold_contact(contact_id: UUID, services: Wired) -> ContactView:
+    """Hold a contact in every flow, those that they enter later too. Exits still work. Twice changes nothing."""
+    return await _change(services, contact_id, hold)
+
+
+@router.post("/{contact_id}/resume", status_code=202, responses=answers(404, 422))
+async def resume_contact(contact_id: UUID, services: Wired) -> ContactView:
+    """Lift the hold of a contact. What is held by itself, or with its whole flow, stays held."""
+    return await _change(services, contact_id, resume)
+
+
+async def _change(services: Services, contact_id: UUID, change: Change) -> ContactView:
+    async with services.database.write() as session:
+        row = await session.get(ContactRow, str(contact_id))
+        if row is None:
+            raise not_found("contact with this id")
+        await change(session, Scope.CONTACT, row.id)
+        enrolled = await active_enrollments(session, row.id)
+        view = await _view(session, row)
+    await tell(services.dispatcher.tell_holds(enrolled), f"hold of contact {row.id}")
+    return view
+
+
 async def _view(session: AsyncSession, row: ContactRow) -> ContactView:
     return ContactView(
         **row.model_dump(),
         consent=await consent_of(session, row.id),
         suppressed=sorted(await suppressions_of(session, row.email)),
+        held=bool(await open_holds(session, Scope.CONTACT, [row.id])),
     )

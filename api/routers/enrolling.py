@@ -14,7 +14,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from api.content import require_json
 from api.enrollment_view import EnrollmentView, as_enrolled, enrollment_url
 from api.openapi import exactly_one
-from api.problems import ProblemError, answers, invalid_request, not_found
+from api.problems import ProblemError, answers, invalid_request, key_reused, not_found
 from api.routers.contacts import ContactRequest
 from api.routers.flows import flow_named
 from api.telling import tell
@@ -111,7 +111,7 @@ async def enroll_contact(
     if row.status == "active" and row.started_at is None:
         await tell(services.dispatcher.start(row), f"enrollment {row.id}")
     response.headers["Location"] = enrollment_url(row.id)
-    return as_enrolled(services, row)
+    return await as_enrolled(services, row)
 
 
 async def _store(
@@ -172,10 +172,4 @@ def _problem(refusal: AlreadyActive | NotYetAgain | KeyReused) -> ProblemError:
             f"the flow lets them in again from {until}" if until else "the flow takes a contact once only",
             until=until,
         )
-    return ProblemError(
-        422,
-        "idempotency-key-reused",
-        "The idempotency key came before with another request",
-        "header.Idempotency-Key: make a key for each new request",
-        errors=[{"field": "header.Idempotency-Key", "message": "came before with another request"}],
-    )
+    return key_reused()

@@ -1,4 +1,4 @@
-"""Enrollments: where they are, how they ended, and cancelling them."""
+"""Enrollments: where they are, how they ended, holding and cancelling them."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from api.enrollment_view import EnrollmentStatus, EnrollmentView, as_it_is, with
 from api.paging import Page, PageRequest, cursor_after
 from api.problems import answers, not_found
 from api.telling import tell
-from api.wiring import Wired
+from api.wiring import Services, Wired
 from store.enrollments import request_cancel
+from store.holds import Change, Scope, hold, resume
 from store.listings import page_of_enrollments
 from store.tables import EnrollmentRow
 
@@ -64,4 +65,31 @@ async def cancel_enrollment(enrollment_id: UUID, services: Wired) -> EnrollmentV
         raise not_found("enrollment with this id")
     if row.status == "active" and row.cancel_told_at is None:
         await tell(services.dispatcher.cancel(row), f"cancellation of enrollment {row.id}")
-    return without_asking(services, row)
+    return await without_asking(services, row)
+
+
+@router.post("/{enrollment_id}/hold", status_code=202, responses=answers(404, 422))
+async def hold_enrollment(enrollment_id: UUID, services: Wired) -> EnrollmentView:
+    """Hold an enrollment: it starts nothing and its waits stop counting, until it is resumed. Exits still work.
+
+    Doing it twice, or too late, changes nothing.
+    """
+    return await _change(services, enrollment_id, hold)
+
+
+@router.post("/{enrollment_id}/resume", status_code=202, responses=answers(404, 422))
+async def resume_enrollment(enrollment_id: UUID, services: Wired) -> EnrollmentView:
+    """Lift an enrollment's own hold. It goes on unless its contact or its flow is held too."""
+    return await _change(services, enrollment_id, resume)
+
+
+async def _change(services: Services, enrollment_id: UUID, change: Change) -> EnrollmentView:
+    async with services.database.write() as session:
+        row = await session.get(EnrollmentRow, str(enrollment_id), with_for_update=True)
+        if row is None:
+            raise not_found("enrollment with this id")
+        if row.status == "active":
+            await change(session, Scope.ENROLLMENT, row.id)
+    if row.status == "active":
+        await tell(services.dispatcher.tell_hold(row), f"hold of enrollment {row.id}")
+    return await without_asking(services, row)

@@ -16,6 +16,7 @@ from api.problems import ProblemError, answers, not_found
 from api.telling import tell
 from api.wiring import Wired
 from domain.contacts import EmailAddress
+from domain.events import EventName
 from domain.limits import JsonObject, Moment
 from store.contacts import contact_by_email
 from store.events import record_event
@@ -53,7 +54,7 @@ class EventRequest(BaseModel):
 
     contact_id: UUID | None = None
     email: EmailAddress | None = None
-    name: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_.-]{0,63}$")]
+    name: EventName
     id: Annotated[str, StringConstraints(pattern=r"^[!-~]{1,200}$")] = Field(
         default_factory=new_id, description="the sender's own: an id that came before changes nothing"
     )

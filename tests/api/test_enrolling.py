@@ -39,6 +39,7 @@ async def test_contact_given_along_is_created_enrolled_and_started(api: Caller) 
         "flow": "onboarding",
         "contact_id": contact.id,
         "status": "active",
+        "held": False,
         "step": None,
         "next_wake_at": None,
         "skipped_steps": [],

@@ -14,7 +14,8 @@ from temporalio.testing import WorkflowEnvironment
 
 from domain.contacts import ContactProfile
 from domain.flows import Exit, Outcome, Progress, enrollment_workflow_id
-from runtime.dispatch import Dispatcher, TemporalUnavailable
+from runtime.dispatch import Dispatcher
+from runtime.runs import TemporalUnavailable
 from store.contacts import upsert_contact
 from store.database import Database
 from store.enrollments import enroll, mark_started, record_outcome, request_cancel

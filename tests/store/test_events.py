@@ -4,7 +4,8 @@ from datetime import timedelta
 
 import pytest
 
-from store.contacts import suppressions_of
+from domain.events import SUNSET
+from store.contacts import suppress, suppressions_of
 from store.database import Database
 from store.events import mark_delivered, record_event, undelivered
 from store.tables import ContactRow, EventRow, now
@@ -29,6 +30,34 @@ async def test_after_a_leaving_event_the_address_is_suppressed(database: Databas
         await record_event(session, ada, event(ada, name))
     async with database.read() as session:
         assert await suppressions_of(session, ada.email) == {name}
+
+
+@pytest.mark.parametrize("name", ["clicked", "bought", "demo_requested"])
+async def test_a_contact_who_acts_is_sunset_no_more(database: Database, ada: ContactRow, name: str) -> None:
+    async with database.write() as session:
+        await suppress(session, ada.email, SUNSET)
+        await suppress(session, ada.email, "unsubscribed")
+        await record_event(session, ada, event(ada, name))
+    async with database.read() as session:
+        assert await suppressions_of(session, ada.email) == {"unsubscribed"}
+
+
+@pytest.mark.parametrize("name", ["opened", "unsubscribed", "bounced", "complained"])
+async def test_what_is_no_act_leaves_a_sunset_as_it_is(database: Database, ada: ContactRow, name: str) -> None:
+    async with database.write() as session:
+        await suppress(session, ada.email, SUNSET)
+        await record_event(session, ada, event(ada, name))
+    async with database.read() as session:
+        assert SUNSET in await suppressions_of(session, ada.email)
+
+
+async def test_an_event_that_is_known_lifts_no_later_sunset(database: Database, ada: ContactRow) -> None:
+    async with database.write() as session:
+        await record_event(session, ada, event(ada, "clicked"))
+        await suppress(session, ada.email, SUNSET)
+        await record_event(session, ada, event(ada, "clicked"))
+    async with database.read() as session:
+        assert await suppressions_of(session, ada.email) == {SUNSET}
 
 
 async def test_events_wait_until_they_are_delivered_oldest_first(database: Database, ada: ContactRow) -> None:

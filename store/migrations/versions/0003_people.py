@@ -29,6 +29,7 @@ def upgrade() -> None:
             sqlite_where=sa.text("resumed_at IS NULL"),
             postgresql_where=sa.text("resumed_at IS NULL"),
         )
+        batch_op.create_index("ix_holds_target", ["scope", "target"], unique=False)
 
     op.create_table(
         "lead_rules",
@@ -66,12 +67,14 @@ def upgrade() -> None:
         sa.Column("person_id", sa.String(length=36), nullable=False),
         sa.Column("given", sa.Integer(), nullable=False),
         sa.Column("latest", sa.Integer(), nullable=False),
+        sa.Column("owed", sa.Float(), nullable=False),
         sa.PrimaryKeyConstraint("rule", "person_id"),
     )
     op.create_table(
         "answers",
         sa.Column("id", sa.String(length=36), nullable=False),
         sa.Column("question_id", sa.String(length=36), nullable=False),
+        sa.Column("stage", sa.Integer(), nullable=False),
         sa.Column("person_id", sa.String(length=36), nullable=False),
         sa.Column("choice", sa.String(), nullable=False),
         sa.Column("comment", sa.String(), nullable=True),
@@ -153,6 +156,20 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("assignments", schema=None) as batch_op:
         batch_op.create_index("ix_assignments_contact", ["contact_id", "id"], unique=False)
+        batch_op.create_index(
+            "ix_assignments_load",
+            ["person_id"],
+            unique=False,
+            sqlite_where=sa.text("released_at IS NULL AND person_id IS NOT NULL"),
+            postgresql_where=sa.text("released_at IS NULL AND person_id IS NOT NULL"),
+        )
+        batch_op.create_index(
+            "ix_assignments_not_told",
+            ["id"],
+            unique=False,
+            sqlite_where=sa.text("told_at IS NULL AND person_id IS NOT NULL"),
+            postgresql_where=sa.text("told_at IS NULL AND person_id IS NOT NULL"),
+        )
         batch_op.create_index("ix_assignments_person", ["person_id", "status"], unique=False)
         batch_op.create_index("ix_assignments_status", ["status", "id"], unique=False)
 
@@ -165,6 +182,9 @@ def upgrade() -> None:
         sa.Column("kind", sa.String(), nullable=False),
         sa.Column("change", sa.JSON(), nullable=False),
         sa.Column("result", sa.JSON(), nullable=False),
+        sa.Column("refusal", sa.String(), nullable=True),
+        sa.Column("mirror", sa.String(), nullable=True),
+        sa.Column("mirror_refusal", sa.String(), nullable=True),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.ForeignKeyConstraint(
             ["contact_id"],
@@ -179,6 +199,13 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("crm_changes", schema=None) as batch_op:
         batch_op.create_index("ix_crm_changes_contact", ["contact_id", "id"], unique=False)
+        batch_op.create_index(
+            "ix_crm_changes_owed",
+            ["id"],
+            unique=False,
+            sqlite_where=sa.text("mirror = 'owed'"),
+            postgresql_where=sa.text("mirror = 'owed'"),
+        )
 
     op.create_table(
         "tasks",
@@ -191,6 +218,7 @@ def upgrade() -> None:
         sa.Column("person_id", sa.String(length=36), nullable=True),
         sa.Column("role", sa.String(), nullable=True),
         sa.Column("due_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("waited", sa.Boolean(), nullable=False),
         sa.Column("status", sa.String(), nullable=False),
         sa.Column("done_by", sa.String(length=36), nullable=True),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
@@ -241,8 +269,27 @@ def upgrade() -> None:
 
     with op.batch_alter_table("enrollments", schema=None) as batch_op:
         batch_op.add_column(sa.Column("origin", sa.String(), server_default="api", nullable=False))
+        batch_op.add_column(sa.Column("requested_by", sa.String(length=36), nullable=True))
         batch_op.add_column(sa.Column("came_from", sa.String(length=36), nullable=True))
         batch_op.add_column(sa.Column("held_since", sa.DateTime(timezone=True), nullable=True))
+        batch_op.add_column(sa.Column("hold_asked_at", sa.DateTime(timezone=True), nullable=True))
+        batch_op.create_index(
+            "ix_enrollments_held",
+            ["held_since"],
+            unique=False,
+            sqlite_where=sa.text("held_since IS NOT NULL"),
+            postgresql_where=sa.text("held_since IS NOT NULL"),
+        )
+        batch_op.create_index(
+            "ix_enrollments_hold_asked",
+            ["hold_asked_at"],
+            unique=False,
+            sqlite_where=sa.text("hold_asked_at IS NOT NULL"),
+            postgresql_where=sa.text("hold_asked_at IS NOT NULL"),
+        )
+
+    with op.batch_alter_table("events", schema=None) as batch_op:
+        batch_op.create_index("ix_events_happened", ["contact_id", "occurred_at", "id"], unique=False)
 
     with op.batch_alter_table("messages", schema=None) as batch_op:
         batch_op.add_column(sa.Column("person_id", sa.String(length=36), nullable=True))
@@ -252,9 +299,24 @@ def downgrade() -> None:
     with op.batch_alter_table("messages", schema=None) as batch_op:
         batch_op.drop_column("person_id")
 
+    with op.batch_alter_table("events", schema=None) as batch_op:
+        batch_op.drop_index("ix_events_happened")
+
     with op.batch_alter_table("enrollments", schema=None) as batch_op:
+        batch_op.drop_index(
+            "ix_enrollments_hold_asked",
+            sqlite_where=sa.text("hold_asked_at IS NOT NULL"),
+            postgresql_where=sa.text("hold_asked_at IS NOT NULL"),
+        )
+        batch_op.drop_index(
+            "ix_enrollments_held",
+            sqlite_where=sa.text("held_since IS NOT NULL"),
+            postgresql_where=sa.text("held_since IS NOT NULL"),
+        )
+        batch_op.drop_column("hold_asked_at")
         batch_op.drop_column("held_since")
         batch_op.drop_column("came_from")
+        batch_op.drop_column("requested_by")
         batch_op.drop_column("origin")
 
     with op.batch_alter_table("contacts", schema=None) as batch_op:
@@ -272,10 +334,25 @@ def downgrade() -> None:
 
     op.drop_table("tasks")
     with op.batch_alter_table("crm_changes", schema=None) as batch_op:
+        batch_op.drop_index(
+            "ix_crm_changes_owed",
+            sqlite_where=sa.text("mirror = 'owed'"),
+            postgresql_where=sa.text("mirror = 'owed'"),
+        )
         batch_op.drop_index("ix_crm_changes_contact")
 
     op.drop_table("crm_changes")
     with op.batch_alter_table("assignments", schema=None) as batch_op:
+        batch_op.drop_index(
+            "ix_assignments_not_told",
+            sqlite_where=sa.text("told_at IS NULL AND person_id IS NOT NULL"),
+            postgresql_where=sa.text("told_at IS NULL AND person_id IS NOT NULL"),
+        )
+        batch_op.drop_index(
+            "ix_assignments_load",
+            sqlite_where=sa.text("released_at IS NULL AND person_id IS NOT NULL"),
+            postgresql_where=sa.text("released_at IS NULL AND person_id IS NOT NULL"),
+        )
         batch_op.drop_index("ix_assignments_status")
         batch_op.drop_index("ix_assignments_person")
         batch_op.drop_index("ix_assignments_contact")
@@ -294,6 +371,7 @@ def downgrade() -> None:
     op.drop_table("people")
     op.drop_table("lead_rules")
     with op.batch_alter_table("holds", schema=None) as batch_op:
+        batch_op.drop_index("ix_holds_target")
         batch_op.drop_index(
             "ux_holds_open", sqlite_where=sa.text("resumed_at IS NULL"), postgresql_where=sa.text("resumed_at IS NULL")
         )

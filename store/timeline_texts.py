@@ -1,0 +1,265 @@
+"""What each row says to a person who reads a contact's timeline: one sentence, without a full stop."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import timedelta
+from typing import Any, NamedTuple
+
+from domain.durations import in_words
+from domain.messages import MessageStatus
+from domain.trail import minute
+from store.people_tables import AnswerRow, ApprovalRequestRow, ApprovalRow, AssignmentRow, TaskRow
+from store.tables import (
+    ConsentRow,
+    ContactRow,
+    CrmChangeRow,
+    EnrollmentRow,
+    EventRow,
+    HoldRow,
+    MessageRow,
+    SuppressionRow,
+)
+
+_SHOWN = 5
+"""People passed over that a sentence names. An entry's details have all of them."""
+_REPORTED_AT_ONCE = timedelta(minutes=1)
+_EVENTS = {
+    "opened": "Opened an email",
+    "clicked": "Clicked a link",
+    "replied": "Replied",
+    "visited": "Visited",
+    "unsubscribed": "Unsubscribed",
+    "bounced": "An email to the contact bounced",
+    "complained": "Marked an email as spam",
+}
+_LEFT_BY = {
+    "goal": "its goal was reached",
+    "bounced": "an email bounced",
+    "complained": "the contact complained",
+    "failed": "a step failed",
+}
+_CRM = {
+    "fields": "Fields",
+    "lifecycle": "Lifecycle stage",
+    "score": "Score",
+    "owner": "Lead owner",
+    "note": "Note",
+    "sunset": "Sunset",
+}
+_ANSWERED = {"approve": "approved", "reject": "rejected", "done": "said that it is done", "accept": "accepted"}
+
+
+class Known(NamedTuple):
+    """What rows refer to by id. Whoever and whatever is not there any more is named without a name."""
+
+    flows: Mapping[str, str] = {}
+    """Of the contact's enrollments."""
+    people: Mapping[str, str] = {}
+    subjects: Mapping[str, str] = {}
+    """Of approvals and tasks."""
+    asked: Mapping[str, Sequence[ApprovalRequestRow]] = {}
+    """By approval."""
+    answers: Mapping[str, Sequence[AnswerRow]] = {}
+    """Those that counted, by question."""
+
+    def person(self, person_id: str | None) -> str:
+        return self.people.get(person_id or "", "somebody")
+
+    def flow(self, enrollment_id: str | None) -> str:
+        return self.flows.get(enrollment_id or "", "a flow")
+
+
+def became_known(_row: ContactRow, _known: Known) -> str:
+    return "Became known"
+
+
+def consent(row: ConsentRow, _known: Known) -> str:
+    return f"{'Agreed' if row.granted else 'Does not agree'} to email about {row.topic} (source: {row.source})"
+
+
+def suppression(row: SuppressionRow, _known: Known) -> str:
+    if row.reason == "sunset":
+        return "Gets no marketing until they act"
+    return f"The address is not written to any more: {row.reason}"
+
+
+def event(row: EventRow, _known: Known) -> str:
+    late = row.received_at - row.occurred_at
+    reported = f", reported {in_words(late)} later" if late > _REPORTED_AT_ONCE else ""
+    return _EVENTS.get(row.name, f"Event {row.name}") + reported
+
+
+def entered(row: EnrollmentRow, known: Known) -> str:
+    ways = {
+        "api": f"enrolled by {known.person(row.requested_by)}" if row.requested_by else "through the API",
+        "hand-over": f"handed over by {known.flow(row.came_from)}",
+        "goal": f"since {known.flow(row.came_from)} reached its goal",
+        "schedule": "by its daily schedule",
+    }
+    return f"Entered {row.flow}, {ways.get(row.origin, row.origin)}"
+
+
+def inserted_behind(row: EnrollmentRow, _known: Known) -> str:
+    return f"Did not get what edits of {row.flow} inserted where they had passed: {', '.join(row.skipped_steps)}"
+
+
+def cancel_asked(row: EnrollmentRow, _known: Known) -> str:
+    return f"Somebody asked to cancel {row.flow}"
+
+
+def ended(row: EnrollmentRow, _known: Known) -> str:
+    at = f" at {row.last_step}" if row.last_step else ""
+    if row.exit == "completed":
+        return f"Came to the end of {row.flow}{at}"
+    reason = f" ({row.exit_reason})" if row.exit_reason else ""
+    return f"Left {row.flow}{at}: {_LEFT_BY.get(row.exit or '', row.exit)}{reason}"
+
+
+def message(row: MessageRow, known: Known) -> str:
+    if row.person_id is None:
+        which = f"Email {row.step}"
+    else:
+        which = f"Email to {known.person(row.person_id)} of the team about {row.step.split('/')[0]}"
+    why = f": {row.reason}" if row.reason else ""
+    match row.status:
+        case MessageStatus.SENT:
+            return f"{which} was sent{_quoted(row.subject)}"
+        case MessageStatus.SKIPPED:
+            return f"{which} was not sent{why}"
+        case MessageStatus.REJECTED:
+            return f"{which} was refused by the provider{why}"
+        case MessageStatus.UNCONFIRMED:
+            return f"{which} may have arrived or not{why}"
+        case MessageStatus.SENDING:
+            return f"{which} is with the provider, which has not answered yet"
+    return f"{which} was not taken by the provider yet, and is tried again{why}"
+
+
+def crm_change(row: CrmChangeRow, known: Known) -> str:
+    if row.refusal:
+        return f"{_CRM.get(row.kind, row.kind)} did not change: {row.refusal}"
+    mirrored = f"; the other system does not take it: {row.mirror_refusal}" if row.mirror_refusal else ""
+    return _changed(row, known) + mirrored
+
+
+def _changed(row: CrmChangeRow, known: Known) -> str:
+    change, result = row.change, row.result
+    match row.kind:
+        case "score":
+            return f"Score {change.get('points', 0):+d} is now {result.get('score')}"
+        case "lifecycle":
+            return f"Lifecycle stage is now {change.get('stage')}"
+        case "fields":
+            fields = change.get("fields")
+            return f"Fields changed: {', '.join(fields) if isinstance(fields, dict) else ''}"
+        case "owner":
+            owner = change.get("person_id")
+            return f"{known.person(str(owner))} is the lead owner now" if owner else "There is no lead owner any more"
+        case "note":
+            return f"Note: {change.get('text')}"
+        case "sunset":
+            return "Sunset: no marketing until the contact acts"
+    return f"Changed: {row.kind}"
+
+
+def approval_asked(row: ApprovalRow, known: Known) -> str:
+    first = [request for request in known.asked.get(row.id, ()) if request.stage == 0 and request.reason == "asked"]
+    rounds = f", in {len(row.stages)} rounds" if len(row.stages) > 1 else ""
+    return f"{_some(known.person(each.person_id) for each in first)} asked to approve{rounds}: {row.subject}"
+
+
+def approval_asked_too(row: ApprovalRequestRow, known: Known) -> str:
+    why = "in place of somebody else" if row.reason == "delegated" else "since nobody had answered"
+    return f"{known.person(row.person_id)} asked to approve {why}: {known.subjects.get(row.approval_id, '')}"
+
+
+def answered(row: AnswerRow, known: Known) -> str:
+    about = known.subjects.get(row.question_id, "the lead")
+    if row.choice == "delegate":
+        said = f"has {known.person(row.delegate_id)} answer in their place"
+    else:
+        said = _ANSWERED.get(row.choice, f"{row.choice}d")
+    counts = {"taken": "", "refused": f", which does not count ({row.refusal})"}.get(row.status, ", not yet taken in")
+    return f"{known.person(row.person_id)} {said}{counts}: {about}{_quoted(row.comment)}"
+
+
+def approval_closed(row: ApprovalRow, known: Known) -> str:
+    choice = {"approved": "approve", "rejected": "reject"}.get(row.status)
+    by = [known.person(each.person_id) for each in known.answers.get(row.id, ()) if each.choice == choice]
+    words = {"expired": "Nobody decided in time", "withdrawn": "Approval withdrawn"}
+    return f"{words.get(row.status, row.status.capitalize())}{f' by {_some(by)}' if by else ''}: {row.subject}"
+
+
+def task_given(row: TaskRow, known: Known) -> str:
+    whom = known.person(row.person_id) if row.person_id else f"anybody in the role {row.role}"
+    due = f", due {minute(row.due_at)}" if row.due_at else ""
+    return f"Task for {whom}{due}: {row.subject}"
+
+
+def task_closed(row: TaskRow, known: Known) -> str:
+    if row.status == "done":
+        comment = next((each.comment for each in known.answers.get(row.id, ()) if each.comment), None)
+        return f"Task done by {known.person(row.done_by)}: {row.subject}{_quoted(comment)}"
+    words = {"overdue": "Nobody did the task in time", "withdrawn": "Task withdrawn"}
+    return f"{words.get(row.status, row.status.capitalize())}: {row.subject}"
+
+
+def lead_decided(row: AssignmentRow, known: Known) -> str:
+    if row.person_id is None:
+        return f"Nobody could take the lead, which waits in the queue{_passed_over(row.reasons, known)}"
+    rule = f" by the rule {row.rule}" if row.rule else ""
+    by = f", to be answered by {minute(row.respond_by)}" if row.respond_by else ""
+    return f"Lead offered to {known.person(row.person_id)}{rule}{by}{_passed_over(row.reasons, known)}"
+
+
+def lead_closed(row: AssignmentRow, known: Known) -> str:
+    who = known.person(row.person_id)
+    comment = next((each.comment for each in known.answers.get(row.id, ()) if each.comment), None)
+    match row.status:
+        case "accepted" | "declined":
+            return f"{who} {row.status} the lead{_quoted(comment)}"
+        case "lapsed":
+            return f"{who} did not answer in time: the lead goes on"
+        case "drained":
+            return "The lead came out of the queue"
+    return f"The lead is not offered to {who} any more" if row.person_id else "The lead left the queue"
+
+
+def held(row: HoldRow, known: Known) -> str:
+    return f"Held {_where(row, known)}: nothing begins until it is resumed"
+
+
+def resumed(row: HoldRow, known: Known) -> str:
+    return f"Resumed {_where(row, known)}"
+
+
+def _where(row: HoldRow, known: Known) -> str:
+    if row.scope == "contact":
+        return "in every flow"
+    return f"with all of {row.target}" if row.scope == "flow" else f"in {known.flow(row.target)}"
+
+
+def _passed_over(reasons: Sequence[Mapping[str, Any]], known: Known) -> str:
+    over = [
+        f"{known.person(reason.get('person'))} ({reason.get('detail')})"
+        for reason in reasons
+        if reason.get("verdict") == "passed_over"
+    ]
+    if len(over) > _SHOWN:
+        over = [*over[:_SHOWN], f"{len(over) - _SHOWN} more"]
+    return f"; passed over: {', '.join(over)}" if over else ""
+
+
+def _quoted(text: str | None) -> str:
+    return f" “{text}”" if text else ""
+
+
+def _some(names: Iterable[str]) -> str:
+    """At most three names, and how many there are besides."""
+    known = list(dict.fromkeys(names))
+    if len(known) > 3:
+        known = [*known[:2], f"{len(known) - 2} others"]
+    if not known:
+        return "Nobody"
+    return " and ".join(part for part in (", ".join(known[:-1]), known[-1]) if part)
