@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -71,6 +72,8 @@ class LeadActivities:
         self._offer_url = offer_url
         self._queue_url = queue_url
         self._clock = clock
+        # Those of this process who wait for their turn to choose hold no connection meanwhile.
+        self._turn = asyncio.Lock()
 
     @activity.defn(name="lead.offer")
     async def offer(self, order: OfferLead) -> Offer:
@@ -84,7 +87,7 @@ class LeadActivities:
         return await self._mail.handover.to_its_end(self._offer(order))
 
     async def _offer(self, order: OfferLead) -> Offer:
-        async with refused_while_leaving(), self._database.write() as session:
+        async with self._turn, refused_while_leaving(), self._database.write() as session:
             row = await assignments.current_offer(
                 session,
                 order.enrollment_id,
@@ -124,8 +127,9 @@ class LeadActivities:
         """
         async with refused_while_leaving(), self._database.write() as session:
             await open_enrollment(session, order.enrollment_id)
-            row, offers = await assignments.accept(session, order.enrollment_id, order.step)
+            # Before the assignment, as where an answer is taken: so neither waits for the other.
             await count_answers(session, order.answers)
+            row, offers = await assignments.accept(session, order.enrollment_id, order.step)
         owner = SetOwner(person_id=row.person_id)
         await self._crm.apply(ApplyChange(enrollment_id=order.enrollment_id, step=f"{order.step}/owner", change=owner))
         return Assigned(status="accepted", person_id=row.person_id, offers=offers)

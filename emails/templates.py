@@ -38,6 +38,7 @@ PEOPLE_MESSAGES = (
     "task",
     "task-reminder",
     "lead-offer",
+    "lead-given",
     "lead-unassigned",
 )
 """What people of the team get, whatever the flow."""
@@ -111,6 +112,11 @@ class Templates:
                 problems += message.problems
         if problems:
             raise TemplateError(problems)
+
+    def topics(self, flow: str) -> frozenset[str]:
+        """What the messages of a flow are about; those of faulty ones are left out."""
+        types = (message.type for (owner, _), message in self._messages.items() if owner == flow)
+        return frozenset(kind.topic for kind in types if kind is not None)
 
     def message(self, flow: str, message: str) -> MessageType:
         """Raises: UnknownMessage; TemplateError if its message.toml is faulty."""

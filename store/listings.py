@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from typing import TypeVar
 
-from sqlmodel import col, select
+from sqlalchemy import ColumnElement, exists
+from sqlmodel import col, or_, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 from sqlmodel.sql.expression import SelectOfScalar
 
 from domain.messages import MessageStatus
+from store.people_tables import ApprovalRequestRow, ApprovalRow, AssignmentRow, TaskRow
 from store.tables import EnrollmentRow, MessageRow
 
-RowT = TypeVar("RowT", EnrollmentRow, MessageRow)
+RowT = TypeVar("RowT", EnrollmentRow, MessageRow, ApprovalRow, TaskRow, AssignmentRow)
 
 
 async def page_of_enrollments(
@@ -52,6 +54,80 @@ async def page_of_messages(
     if status is not None:
         query = query.where(MessageRow.status == status)
     return await _page(session, query, MessageRow, limit, before)
+
+
+async def page_of_approvals(
+    session: AsyncSession,
+    *,
+    limit: int,
+    before: str | None = None,
+    status: str | None = None,
+    role: str | None = None,
+    person_id: str | None = None,
+    enrollment_id: str | None = None,
+    contact_id: str | None = None,
+) -> list[ApprovalRow]:
+    """Approvals older than the id `before`; a filter that is None lets every row through.
+
+    `role` and `person_id`: somebody is asked in this role, this person is asked and has not given it to somebody else;
+    of a pending one, in its present stage.
+    """
+    query = select(ApprovalRow)
+    if status is not None:
+        query = query.where(ApprovalRow.status == status)
+    if role is not None:
+        query = query.where(_asks(col(ApprovalRequestRow.role) == role))
+    if person_id is not None:
+        is_person = col(ApprovalRequestRow.person_id) == person_id
+        query = query.where(_asks(is_person, col(ApprovalRequestRow.delegated_to).is_(None)))
+    if enrollment_id is not None:
+        query = query.where(ApprovalRow.enrollment_id == enrollment_id)
+    if contact_id is not None:
+        query = query.where(ApprovalRow.contact_id == contact_id)
+    return await _page(session, query, ApprovalRow, limit, before)
+
+
+async def page_of_tasks(
+    session: AsyncSession,
+    *,
+    limit: int,
+    before: str | None = None,
+    status: str | None = None,
+    person_id: str | None = None,
+    role: str | None = None,
+) -> list[TaskRow]:
+    """Tasks older than the id `before`; a filter that is None lets every row through."""
+    query = select(TaskRow)
+    if status is not None:
+        query = query.where(TaskRow.status == status)
+    if person_id is not None:
+        query = query.where(TaskRow.person_id == person_id)
+    if role is not None:
+        query = query.where(TaskRow.role == role)
+    return await _page(session, query, TaskRow, limit, before)
+
+
+async def page_of_assignments(
+    session: AsyncSession,
+    *,
+    limit: int,
+    before: str | None = None,
+    status: str | None = None,
+    person_id: str | None = None,
+) -> list[AssignmentRow]:
+    """Decisions on leads older than the id `before`; a filter that is None lets every row through."""
+    query = select(AssignmentRow)
+    if status is not None:
+        query = query.where(AssignmentRow.status == status)
+    if person_id is not None:
+        query = query.where(AssignmentRow.person_id == person_id)
+    return await _page(session, query, AssignmentRow, limit, before)
+
+
+def _asks(*whom: ColumnElement[bool]) -> ColumnElement[bool]:
+    request = (col(ApprovalRequestRow.approval_id) == ApprovalRow.id, *whom)
+    in_present_stage = col(ApprovalRequestRow.stage) == ApprovalRow.stage
+    return exists().where(*request, or_(col(ApprovalRow.status) != "pending", in_present_stage))
 
 
 async def _page(

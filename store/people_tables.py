@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from pydantic import JsonValue
-from sqlalchemy import JSON, Index, String, UniqueConstraint
+from sqlalchemy import JSON, Index, String, UniqueConstraint, text
 from sqlmodel import Field, SQLModel
 
 from store.tables import moment, new_id, now, uuid
@@ -99,6 +99,7 @@ class TaskRow(SQLModel, table=True):
     person_id: str | None = Field(default=None, sa_type=String(36))
     role: str | None = None
     due_at: datetime | None = moment(default=None, nullable=True)
+    waited: bool = Field(default=True, description="whether the flow waits for it, and decides which answer counts")
     status: str = Field(default="open", description="open, done, overdue (nobody waits any more) or withdrawn")
     done_by: str | None = Field(default=None, sa_type=String(36))
     created_at: datetime = moment(default_factory=now)
@@ -114,6 +115,18 @@ class AssignmentRow(SQLModel, table=True):
         Index("ix_assignments_person", "person_id", "status"),
         Index("ix_assignments_status", "status", "id"),
         Index("ix_assignments_contact", "contact_id", "id"),
+        Index(
+            "ix_assignments_load",
+            "person_id",
+            sqlite_where=text("released_at IS NULL AND person_id IS NOT NULL"),
+            postgresql_where=text("released_at IS NULL AND person_id IS NOT NULL"),
+        ),
+        Index(
+            "ix_assignments_not_told",
+            "id",
+            sqlite_where=text("told_at IS NULL AND person_id IS NOT NULL"),
+            postgresql_where=text("told_at IS NULL AND person_id IS NOT NULL"),
+        ),
     )
 
     id: str = uuid(default_factory=new_id, primary_key=True)
@@ -129,14 +142,16 @@ class AssignmentRow(SQLModel, table=True):
         description="offered, accepted, declined, lapsed (no answer in time), queued, drained or withdrawn"
     )
     reasons: list[dict[str, Any]] = Field(default_factory=list, sa_type=JSON)
-    respond_by: datetime | None = moment(default=None, nullable=True)
+    respond_by: datetime | None = moment(
+        default=None, nullable=True, description="null: the rep has not been written to, or is not to answer"
+    )
     created_at: datetime = moment(default_factory=now)
     closed_at: datetime | None = moment(default=None, nullable=True)
     released_at: datetime | None = moment(
         default=None, nullable=True, description="since when it takes none of the rep's capacity"
     )
     told_at: datetime | None = moment(
-        default=None, nullable=True, description="of what came out of the queue: when its run was told"
+        default=None, nullable=True, description="since when its run knows of it; null: it has just left the queue"
     )
 
 
@@ -151,7 +166,7 @@ class LeadRulesRow(SQLModel, table=True):
 
 
 class RuleShareRow(SQLModel, table=True):
-    """How many leads a rule has given to a person, and when the latest: what its strategy goes by."""
+    """What a person had of a rule's leads, as `domain.lead_strategies.Share`: what its strategy goes by."""
 
     __tablename__ = "rule_shares"
 
@@ -159,6 +174,7 @@ class RuleShareRow(SQLModel, table=True):
     person_id: str = uuid(primary_key=True)
     given: int = 0
     latest: int = Field(default=0, description="the rule's count of leads when this person got theirs")
+    owed: float = Field(default=0, description="of a lead, by weight; below zero, they were given more")
 
 
 class AnswerRow(SQLModel, table=True):
@@ -172,6 +188,7 @@ class AnswerRow(SQLModel, table=True):
 
     id: str = uuid(default_factory=new_id, primary_key=True)
     question_id: str = uuid(description="of the approval, the task or the assignment")
+    stage: int = Field(default=0, description="of an approval: the one that it is for, from 0")
     person_id: str = uuid(foreign_key="people.id")
     choice: str = Field(description="approve, reject, delegate, done, accept or decline")
     comment: str | None = None

@@ -136,6 +136,7 @@ class Asking(Doing[SettingsT]):
                 if offer.person_id is None:
                     await self._in_queue(f"{step}/queue-{number}")
                     continue
+                self._heard_of_offers()
                 if offer.accepted:
                     break
                 answer = await self._offered(f"{step}/answer-{number}", identity, offer)
@@ -246,9 +247,12 @@ class Asking(Doing[SettingsT]):
             summary = wait_summary(wait, _IN_QUEUE_AT_MOST, self._steps.trail, self._steps.latest(), LEAD_OFFERED)
             deadline = lambda: self._steps.since(wait) + _IN_QUEUE_AT_MOST  # noqa: E731
             came = await self._until(summary, deadline, lambda: self._first(LEAD_OFFERED) is not None)
-            self._memory.unheard = [told for told in self._memory.unheard if told.name != LEAD_OFFERED]
+            self._heard_of_offers()
             self._steps.leave(Passed(wait, came, LEAD_OFFERED if came else None))
         self._show_state(State.AWAITING_ACCEPTANCE)
+
+    def _heard_of_offers(self) -> None:
+        self._memory.unheard = [told for told in self._memory.unheard if told.name != LEAD_OFFERED]
 
     @contextmanager
     def _pending(self, identity: str, state: State) -> Iterator[str]:
