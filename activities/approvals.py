@@ -114,7 +114,7 @@ class ApprovalActivities:
         if order.why is NudgeKind.DELEGATE:
             return [request for request in requests if request.person_id == order.delegate_id]
         if order.why is NudgeKind.REMIND:
-            answered = await approvals.who_answered(session, approval.id)
+            answered = await approvals.who_answered(session, approval)
             return [request for request in requests if request.person_id not in answered]
         return requests
 

@@ -29,6 +29,7 @@ class OpenTask(BaseModel):
     due: timedelta
     part: str = Field(description="the part of the step that writes: its emails are known by it")
     why: NudgeKind = NudgeKind.ASK
+    waited: bool = Field(default=True, description="whether the flow waits for it")
 
 
 class CloseTask(BaseModel):
@@ -68,7 +69,7 @@ class TaskActivities:
                 person_id=None if order.to.role else next((person.id for person in asked), order.to.person_id),
                 role=order.to.role,
                 due_at=now() + order.due,
-                waited=order.part != order.step,
+                waited=order.waited,
             )
         letter = Letter(
             enrollment_id=order.enrollment_id,

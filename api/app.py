@@ -10,12 +10,25 @@ from fastapi import APIRouter, Depends, FastAPI
 from fastapi_offline import FastAPIOffline
 from temporalio.client import Client
 
-from api.console import outbox, start, unsubscribe
+from api.console import answer, outbox, start, unsubscribe
 from api.limits import BodyLimit
 from api.observing import Observing
 from api.openapi import describe
 from api.problems import answer_with_problems, answers
-from api.routers import contacts, enrolling, enrollments, events, health, messages
+from api.routers import (
+    approvals,
+    contacts,
+    enrolling,
+    enrollments,
+    events,
+    health,
+    lead_rules,
+    leads,
+    messages,
+    people,
+    tasks,
+    timeline,
+)
 from api.routers import flows as flows_router
 from api.security import require_key, require_key_or_password, require_loopback_without_keys
 from api.wiring import make_services
@@ -28,6 +41,8 @@ Durable marketing flows: enroll contacts, and report what happens to them.
 - Errors are problem documents ([RFC 9457](https://www.rfc-editor.org/rfc/rfc9457)), `application/problem+json`.
 - Listings are newest first and come in pages: ask with `cursor` for the next one.
 - Enrollments and events are accepted while Temporal is down: they are stored first, and told to it later.
+- People answer approvals, tasks and leads: the header `Cauce-Person` says who. Whether an answer counts is decided by
+  the flow that asks; if it cannot be told the answer is 503, and the same `Idempotency-Key` may be sent again.
 """
 
 
@@ -62,7 +77,20 @@ def create_app(settings: Settings, client: Client, flows: Mapping[str, FlowClass
     answer_with_problems(app)
 
     for_programs = APIRouter(dependencies=[Depends(require_key)], responses=answers(401))
-    for module in (contacts, flows_router, enrolling, enrollments, events, messages):
+    for module in (
+        contacts,
+        timeline,
+        flows_router,
+        enrolling,
+        enrollments,
+        events,
+        messages,
+        people,
+        approvals,
+        tasks,
+        leads,
+        lead_rules,
+    ):
         for_programs.include_router(module.router)
     app.include_router(for_programs)
     app.include_router(health.router)
@@ -71,6 +99,7 @@ def create_app(settings: Settings, client: Client, flows: Mapping[str, FlowClass
     app.include_router(for_people, include_in_schema=False)
     app.include_router(start.router, include_in_schema=False)
     app.include_router(unsubscribe.router, include_in_schema=False)
+    app.include_router(answer.router, include_in_schema=False)
 
     describe(app, known_flows)
     return app

@@ -103,6 +103,16 @@ def not_found(what: str) -> ProblemError:
     return ProblemError(404, "not-found", "Not found", f"there is no {what}")
 
 
+def key_reused() -> ProblemError:
+    return ProblemError(
+        422,
+        "idempotency-key-reused",
+        "The idempotency key came before with another request",
+        "header.Idempotency-Key: make a key for each new request",
+        errors=[{"field": "header.Idempotency-Key", "message": "came before with another request"}],
+    )
+
+
 def unexpected() -> ProblemError:
     return ProblemError(
         500,

@@ -203,6 +203,8 @@ class Question:
             return Refusal.ANSWERED
         if answer.person_id not in self._may_answer:
             return Refusal.NOT_ASKED
+        if answer.delegate_id in {delegation.person_id for delegation in self.delegations}:
+            return Refusal.NOT_A_CHOICE
         if answer.choice not in self._choices or (answer.choice is Choice.DELEGATE) != (answer.delegate_id is not None):
             return Refusal.NOT_A_CHOICE
         return None

@@ -1,14 +1,33 @@
-"""Signed links for contacts. They do not expire: an opt-out has to work for as long as the email exists."""
+"""Signed links in emails: to contacts without an end, to people of the team with one.
+
+An opt-out has to work for as long as the email exists. The link by which somebody answers is their authority to do so:
+it expires, and once the question is settled it answers nothing more.
+"""
 
 from __future__ import annotations
 
-from itsdangerous import BadData, URLSafeSerializer
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from datetime import timedelta
+from uuid import UUID
+
+from itsdangerous import BadData, SignatureExpired, TimestampSigner, URLSafeSerializer
+
+ANSWERABLE_FOR = timedelta(days=90)
+"""Reminders bring new links."""
+
+
+class LinkExpired(Exception):
+    """We signed the link, too long ago."""
 
 
 class Links:
-    def __init__(self, public_url: str, secret_key: str) -> None:
+    def __init__(self, public_url: str, secret_key: str, answerable_for: timedelta = ANSWERABLE_FOR) -> None:
         self._public_url = public_url.rstrip("/")
         self._unsubscribe = URLSafeSerializer(secret_key, salt="unsubscribe")
+        self._approval, self._task, self._lead, self._queue = (
+            _Answering(f"{self._public_url}/answer/{page}", secret_key, f"answer-{page}", answerable_for)
+            for page in ("approval", "task", "lead", "queue")
+        )
 
     def unsubscribe_url(self, contact_id: str) -> str:
         """A page where the contact opts out of everything but transactional email."""
@@ -20,3 +39,64 @@ class Links:
             return str(self._unsubscribe.loads(token))
         except BadData:
             return None
+
+    def approval_url(self, request_id: str) -> str:
+        """A page where somebody who is asked, in one stage of an approval, decides."""
+        return self._approval.url(request_id)
+
+    def request_of_approval(self, token: str) -> str | None:
+        """The id of the approval's request, or None if we did not sign it. Raises: LinkExpired."""
+        ids = self._approval.ids(token)
+        return ids[0] if ids else None
+
+    def task_url(self, task_id: str, person_id: str) -> str:
+        """A page where a person says that a task is done."""
+        return self._task.url(task_id, person_id)
+
+    def task_and_person(self, token: str) -> tuple[str, str] | None:
+        """The ids of a task and of who may do it, or None if we did not sign them. Raises: LinkExpired."""
+        return _pair(self._task.ids(token))
+
+    def lead_url(self, assignment_id: str, person_id: str) -> str:
+        """A page where a rep accepts or declines a lead."""
+        return self._lead.url(assignment_id, person_id)
+
+    def assignment_and_rep(self, token: str) -> tuple[str, str] | None:
+        """The ids of an assignment and of the rep, or None if we did not sign them. Raises: LinkExpired."""
+        return _pair(self._lead.ids(token))
+
+    def manager_url(self, assignment_id: str, person_id: str) -> str:
+        """A page where a manager gives a lead that waits in the queue to a rep by hand."""
+        return self._queue.url(assignment_id, person_id)
+
+    def assignment_and_manager(self, token: str) -> tuple[str, str] | None:
+        """The ids of an assignment in the queue and of a manager, or None. Raises: LinkExpired."""
+        return _pair(self._queue.ids(token))
+
+
+class _Answering:
+    """Links to one page. Those to another page are none of it: each has a salt of its own."""
+
+    def __init__(self, address: str, secret_key: str, salt: str, answerable_for: timedelta) -> None:
+        self._address = address
+        self._signer = TimestampSigner(secret_key, salt=salt)
+        self._max_age = int(answerable_for.total_seconds())
+
+    def url(self, *ids: str) -> str:
+        # As bytes: what a serializer compresses begins with a dot, which proxies take for a hidden file.
+        packed = urlsafe_b64encode(b"".join(UUID(id_).bytes for id_ in ids))
+        return f"{self._address}/{self._signer.sign(packed.rstrip(b'=')).decode()}"
+
+    def ids(self, token: str) -> list[str] | None:
+        try:
+            packed = self._signer.unsign(token.encode(), max_age=self._max_age)
+        except SignatureExpired:
+            raise LinkExpired from None
+        except (BadData, UnicodeEncodeError):
+            return None
+        ids = urlsafe_b64decode(packed + b"==")
+        return [str(UUID(bytes=ids[at : at + 16])) for at in range(0, len(ids), 16)]
+
+
+def _pair(ids: list[str] | None) -> tuple[str, str] | None:
+    return (ids[0], ids[1]) if ids else None

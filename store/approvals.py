@@ -100,9 +100,11 @@ async def requests_of_stage(session: AsyncSession, approval: ApprovalRow) -> lis
     return list(await session.exec(query.order_by(col(ApprovalRequestRow.id))))
 
 
-async def who_answered(session: AsyncSession, question_id: str) -> set[str]:
-    """People whose answers to a question counted."""
-    query = select(AnswerRow.person_id).where(AnswerRow.question_id == question_id, AnswerRow.status == "taken")
+async def who_answered(session: AsyncSession, approval: ApprovalRow) -> set[str]:
+    """People whose answers in the present stage counted."""
+    query = select(AnswerRow.person_id).where(
+        AnswerRow.question_id == approval.id, AnswerRow.stage == approval.stage, AnswerRow.status == "taken"
+    )
     return set(await session.exec(query))
 
 

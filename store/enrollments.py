@@ -204,7 +204,7 @@ async def record_outcome(session: AsyncSession, enrollment_id: str, outcome: Out
         .where(col(MessageRow.enrollment_id) == enrollment_id, col(MessageRow.status) == MessageStatus.READY)
         .values(status=MessageStatus.SKIPPED, reason=f"the enrollment ended: {outcome.exit}", updated_at=now())
     )
-    await withdraw_all(session, enrollment_id)
+    await withdraw_all(session, enrollment_id, outcome.exit)
     return True
 
 

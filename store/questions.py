@@ -8,6 +8,7 @@ from sqlalchemy import update
 from sqlmodel import col
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from domain.flows import Exit
 from store.people_tables import AnswerRow, ApprovalRow, AssignmentRow, TaskRow
 from store.tables import now
 
@@ -21,19 +22,21 @@ async def count_answers(session: AsyncSession, answer_ids: Sequence[str]) -> Non
     )
 
 
-async def withdraw_all(session: AsyncSession, enrollment_id: str) -> None:
-    """Close what an enrollment that ends has open: approvals, tasks, leads. The capacity of reps is free again."""
+async def withdraw_all(session: AsyncSession, enrollment_id: str, exit_: Exit) -> None:
+    """Close what an enrollment that ends has open: approvals, tasks, leads. The capacity of reps is free again.
+
+    Tasks that the flow gave and went on without stay, if it was completed.
+    """
     closed = {"status": "withdrawn", "closed_at": now()}
     for table, open_states in (
         (ApprovalRow, ("pending",)),
         (TaskRow, ("open",)),
         (AssignmentRow, ("offered", "queued")),
     ):
-        await session.exec(
-            update(table)
-            .where(col(table.enrollment_id) == enrollment_id, col(table.status).in_(open_states))
-            .values(**closed)
-        )
+        closing = update(table).where(col(table.enrollment_id) == enrollment_id, col(table.status).in_(open_states))
+        if table is TaskRow and exit_ is Exit.COMPLETED:
+            closing = closing.where(col(TaskRow.waited))
+        await session.exec(closing.values(**closed))
     await session.exec(
         update(AssignmentRow)
         .where(

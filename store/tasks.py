@@ -23,7 +23,7 @@ async def open_task(
     due_at: datetime,
     waited: bool,
 ) -> TaskRow:
-    """The task of a step, made if there is none. `waited`: the flow decides which answer counts; else the first does."""
+    """The task of a step, made if there is none. `waited`: the flow says which answer counts; else the first does."""
     row = TaskRow(
         id=new_id(),
         enrollment_id=enrollment.id,

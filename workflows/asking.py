@@ -92,7 +92,9 @@ class Asking(Doing[SettingsT]):
         if not await self._opens(step):
             return self._remembered(step, TaskResult) or TaskResult(status="skipped")
         known = self._steps.known_as(step)
-        order = OpenTask(enrollment_id=self._enrollment.id, step=known, subject=subject, to=to, due=due, part=step)
+        order = OpenTask(
+            enrollment_id=self._enrollment.id, step=known, subject=subject, to=to, due=due, part=step, waited=wait
+        )
         if not wait:
             return await self._act(step, f"task for {to}", TaskActivities.open, order, EMAIL_TASK_QUEUE)
 

@@ -128,13 +128,12 @@ class Enrolled(ABC, Generic[SettingsT]):
         refusal = Refusal.MOVING if self._moving and self._exit is None else self._refusal(answer)
         if refusal is not None:
             raise _refused(refusal)
-        question = self._questions[answer.question_id]
-        assert question is not None  # noqa: S101 (it would have been refused)
-        if answer not in question.answers:
+        question = self._questions.get(answer.question_id)
+        if question is not None and answer not in self._memory.answers:
             question.take(answer)
             self._memory.answers.append(answer)
             self._refresh()
-        return Taken(settled=question.settled)
+        return Taken(settled=question.settled if question else None)
 
     @on_answer.validator
     def _validate_answer(self, answer: Answer) -> None:
@@ -155,10 +154,12 @@ class Enrolled(ABC, Generic[SettingsT]):
         return self._arrived and self._questions.get(answer.question_id, True) is not None
 
     def _refusal(self, answer: Answer) -> Refusal | None:
+        if answer in self._memory.answers:
+            return None
         question = self._questions.get(answer.question_id)
         if question is None or self._exit is not None:
             return Refusal.NOT_PENDING
-        return None if answer in question.answers else question.refusal(answer)
+        return question.refusal(answer)
 
     def _is_held(self) -> bool:
         return self._memory.held_since is not None

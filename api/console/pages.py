@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -27,8 +27,8 @@ HEADERS = {
 }
 
 
-def _minute(moment: datetime, language: Language) -> str:
-    return format_datetime(moment, "d MMM y, HH:mm", tzinfo=UTC, locale=language)
+def minute(moment: datetime, language: Language, zone: tzinfo = UTC) -> str:
+    return format_datetime(moment, "d MMM y, HH:mm", tzinfo=zone, locale=language)
 
 
 _templates = Environment(
@@ -38,7 +38,7 @@ _templates = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
-_templates.filters["minute"] = _minute
+_templates.filters["minute"] = minute
 
 
 async def _language(request: Request) -> Language:

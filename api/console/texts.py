@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Literal
 
+from api.console.answer_texts import ANSWER_TEXTS
+
 Language = Literal["en", "es"]
 DEFAULT: Language = "en"
 
-TEXTS: dict[Language, dict[str, str]] = {
+_CONSOLE: dict[Language, dict[str, str]] = {
     "en": {
         "start": "Start",
         "outbox": "Outbox",
@@ -79,6 +81,10 @@ TEXTS: dict[Language, dict[str, str]] = {
         "bad_link_about": "Puede que se haya cortado al copiarlo. Abre el enlace desde el propio correo, o responde al "
         "correo y pide que te demos de baja.",
     },
+}
+
+TEXTS: dict[Language, dict[str, str]] = {
+    language: {**texts, **ANSWER_TEXTS[language]} for language, texts in _CONSOLE.items()
 }
 
 

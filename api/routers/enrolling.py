@@ -11,6 +11,7 @@ from fastapi import APIRouter, Depends, Header, Response
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from api.acting import PersonIfSaid
 from api.content import require_json
 from api.enrollment_view import EnrollmentView, as_enrolled, enrollment_url
 from api.openapi import exactly_one
@@ -20,6 +21,7 @@ from api.routers.flows import flow_named
 from api.telling import tell
 from api.wiring import Services, Wired
 from domain.limits import JsonObject
+from domain.people import Person
 from store.enrollments import AlreadyActive, KeyReused, NotYetAgain, enroll, enrollment_by_key
 from store.tables import ContactRow, EnrollmentRow
 from workflows.discovery import FlowClass
@@ -94,16 +96,18 @@ async def enroll_contact(
     request: EnrollmentRequest,
     response: Response,
     services: Wired,
+    asker: PersonIfSaid,
     idempotency_key: IdempotencyKey = None,
 ) -> EnrollmentView:
     """Enroll a contact in a flow. The contact is stored in the same transaction: a refusal changes nothing.
 
-    A contact is in a flow once at a time; the flow says whether and when they may enter it again.
+    A contact is in a flow once at a time; the flow says whether and when they may enter it again. Whoever enrolls them,
+    as `Cauce-Person` says, does not decide on the approvals that the flow asks for, unless its settings let them.
     """
     chosen = flow_named(flow, services)
     settings = _settings(chosen, request)
     try:
-        row, made = await _store(services, flow, chosen, request, settings, idempotency_key)
+        row, made = await _store(services, flow, chosen, request, settings, asker, idempotency_key)
     except (AlreadyActive, NotYetAgain, KeyReused) as refusal:
         services.metrics.enrollments.labels("refused").inc()
         raise _problem(refusal) from None
@@ -120,6 +124,7 @@ async def _store(
     chosen: FlowClass,
     request: EnrollmentRequest,
     settings: dict[str, JsonValue],
+    asker: Person | None,
     idempotency_key: str | None,
 ) -> tuple[EnrollmentRow, bool]:
     """The enrollment, and whether this request made it."""
@@ -138,6 +143,7 @@ async def _store(
             reenroll_after=chosen.about.reenroll_after,
             idempotency_key=idempotency_key,
             request_hash=request_hash,
+            requested_by=asker.id if asker else None,
         )
     return row, True
 

@@ -12,7 +12,7 @@ from temporalio.testing import WorkflowEnvironment
 from emails.templates import Templates
 from integrations.outbox.mailer import OutboxMailer
 from runtime.settings import Settings
-from runtime.temporal import CONTACT_ID
+from runtime.temporal import SEARCH_ATTRIBUTES
 from tests.api.caller import Caller, calling, client_of_nobody
 from tests.conftest import SCRIPTS
 from worker.process import working
@@ -24,7 +24,7 @@ async def temporal() -> AsyncIterator[WorkflowEnvironment]:
     """A server for the API's tests alone: the runs that they leave open must not reach another test's worker."""
     async with await WorkflowEnvironment.start_local(
         dev_server_existing_path=str(SCRIPTS / "temporal"),
-        search_attributes=[CONTACT_ID],
+        search_attributes=SEARCH_ATTRIBUTES,
         data_converter=pydantic_data_converter,
         dev_server_log_level="error",
     ) as environment:
@@ -53,7 +53,7 @@ async def api_with_worker(settings: Settings) -> AsyncIterator[Caller]:
     async with (
         await WorkflowEnvironment.start_local(
             dev_server_existing_path=str(SCRIPTS / "temporal"),
-            search_attributes=[CONTACT_ID],
+            search_attributes=SEARCH_ATTRIBUTES,
             data_converter=pydantic_data_converter,
             dev_server_log_level="error",
         ) as own_temporal,

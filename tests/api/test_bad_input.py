@@ -10,7 +10,7 @@ import pytest
 from tests.api.caller import ADA, Caller, assert_problem, fields_at_fault, served
 
 SECRET_VALUE = "ada.private@example.com"
-POSTS = ["/v1/contacts", "/v1/events", "/v1/flows/onboarding/enrollments"]
+POSTS = ["/v1/contacts", "/v1/events", "/v1/flows/onboarding/enrollments", "/v1/people"]
 
 
 async def _send(api: Caller, path: str, body: bytes, content_type: str = "application/json") -> httpx.Response:

@@ -24,6 +24,10 @@ PROTECTED = [
     ("POST", "/v1/enrollments/0193f0c2-7c3a-7d3e-9a51-0c5f2f6b8d11/cancel"),
     ("POST", "/v1/events"),
     ("GET", "/v1/messages"),
+    ("GET", "/v1/approvals"),
+    ("POST", "/v1/approvals/0193f0c2-7c3a-7d3e-9a51-0c5f2f6b8d11/decision"),
+    ("POST", "/v1/tasks/0193f0c2-7c3a-7d3e-9a51-0c5f2f6b8d11/complete"),
+    ("POST", "/v1/assignments/0193f0c2-7c3a-7d3e-9a51-0c5f2f6b8d11/accept"),
 ]
 PUBLIC = ["/", "/healthz", "/readyz", "/metrics", "/docs", "/openapi.json", "/console.css"]
 
