@@ -40,7 +40,7 @@ class InactivityActivities:
     async def enroll(self, order: EnrollInactiveContacts) -> Enrolled:
         """Enroll whoever is due, up to the number for this day (UTC). A flow that is gone enrolls nobody.
 
-        Idempotency: a contact is enrolled once however often it runs, and the day's number holds over all its runs: both
+        Idempotency: a contact is enrolled once however often it runs, and the day's number holds over its runs: both
         are the database's word. The heartbeat keeps the page that comes next and the count so far.
         """
         flow = self._flows.get(order.flow)

@@ -13,6 +13,7 @@ from activities.handover import Handover
 from domain.contacts import Contact
 from domain.messages import EmailMessage, Sender
 from emails.templates import Templates
+from emails.words import Words
 from store import people
 from store.enrollments import withdrawal
 from store.tables import ContactRow, EnrollmentRow, MessageRow
@@ -30,9 +31,10 @@ class Letter(BaseModel):
 
 
 class PeopleMail:
-    def __init__(self, handover: Handover, templates: Templates, sender: Sender) -> None:
+    def __init__(self, handover: Handover, templates: Templates, words: Words, sender: Sender) -> None:
         self.handover = handover
         self._templates = templates
+        self._words = words
         self._sender = sender
 
     async def write(self, letter: Letter, urls: Mapping[str, str]) -> None:
@@ -65,13 +67,17 @@ class PeopleMail:
         if person is None or not person.active:
             return "the person is not active any more"
         contact = await session.get_one(ContactRow, enrollment.contact_id)
+
+        def said(text: str) -> str:
+            return self._words.say(enrollment.flow, text, person.locale)
+
         rendered = self._templates.render_for_person(
             letter.message,
             person=person,
             contact=Contact.model_construct(**contact.model_dump()),
             sender=self._sender,
-            subject=letter.subject,
-            facts=[(name.replace("_", " "), _written(value)) for name, value in letter.facts.items()],
+            subject=said(letter.subject),
+            facts=[(said(name.replace("_", " ")), _written(value)) for name, value in letter.facts.items()],
             url=urls[person.id],
             until=letter.until.astimezone(ZoneInfo(person.time_zone)) if letter.until else None,
             others=[other.name for other in by_id.values() if other.id != person.id],

@@ -11,6 +11,7 @@ from temporalio.client import Client
 
 from api.keys import Keys
 from api.metrics import Metrics
+from emails.words import Words
 from integrations.outbox.reader import Outbox
 from runtime.dispatch import Dispatcher
 from runtime.links import Links
@@ -30,6 +31,7 @@ class Services:
     links: Links
     outbox: Outbox
     metrics: Metrics
+    words: Words
 
 
 def make_services(settings: Settings, client: Client, flows: Mapping[str, FlowClass]) -> Services:
@@ -45,6 +47,7 @@ def make_services(settings: Settings, client: Client, flows: Mapping[str, FlowCl
         links=Links(str(settings.public_url), settings.resolved_secret_key()),
         outbox=Outbox(settings.outbox_folder),
         metrics=Metrics(),
+        words=Words.load(),
     )
 
 

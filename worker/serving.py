@@ -23,6 +23,7 @@ from domain.crm import Crm
 from domain.flows import EMAIL_TASK_QUEUE, RECORDS_TASK_QUEUE, FlowType
 from domain.messages import Mailer
 from emails.templates import Templates
+from emails.words import Words
 from runtime.links import Links
 from runtime.settings import Settings
 from store.database import Database
@@ -62,7 +63,7 @@ async def serving(
         unsubscribe_url=links.unsubscribe_url,
         threads=threads,
     )
-    people = PeopleMail(Handover(database, mailer, threads), templates, settings.sender)
+    people = PeopleMail(Handover(database, mailer, threads), templates, Words.load(), settings.sender)
     approvals = ApprovalActivities(database, people, links.approval_url)
     tasks = TaskActivities(database, people, links.task_url)
     leads = LeadActivities(database, people, crm, links.lead_url, links.manager_url)

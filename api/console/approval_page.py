@@ -64,7 +64,7 @@ class ApprovalPage:
             state = self._state(view, changed)
             delegates = await self._delegates(session, approval) if state == "ask" else []
             names = await _names(session, view)
-        mine = self._mine(view)
+        mine, words = self._mine(view), self.services.words
         return render(
             self.services,
             "answer_approval.html",
@@ -73,12 +73,12 @@ class ApprovalPage:
             state,
             kicker=reader.say("approval"),
             heading=reader.say(f"approval_{state}", name=names.get(mine.delegated_to or "")),
-            subject=view.subject,
+            subject=words.say(approval.flow, view.subject, reader.language),
             about=self._about(state, view, reader),
             newer_url=self.services.links.approval_url(newer.id) if newer else None,
             view=view,
             facts=[
-                *reader.facts(view.facts),
+                *reader.facts(view.facts, lambda name: words.say(approval.flow, name, reader.language)),
                 *reader.contact(contact),
                 flow_fact(self.services, reader, approval.flow),
             ],

@@ -60,7 +60,7 @@ def active(person: Person | None) -> Person:
 def flow_fact(services: Services, reader: Reader, name: str) -> tuple[str, str]:
     """Which flow asks, by its title."""
     flow = services.flows.get(name)
-    return reader.say("flow"), flow.about.title if flow else name
+    return reader.say("flow"), services.words.say(name, flow.about.title, reader.language) if flow else name
 
 
 def render(services: Services, template: str, reader: Reader, reply: Reply, state: str, **values: Any) -> HTMLResponse:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
@@ -31,9 +31,9 @@ class Reader:
     def zone(self) -> str:
         return self.say("answer_zone", zone=self._zone.key)
 
-    def facts(self, facts: Mapping[str, JsonValue]) -> list[tuple[str, str]]:
+    def facts(self, facts: Mapping[str, JsonValue], translated: Callable[[str], str] = str) -> list[tuple[str, str]]:
         """What is asked about, as labels and texts."""
-        return [(_label(name), self._text(value)) for name, value in facts.items()]
+        return [(_label(translated(name.replace("_", " "))), self._text(value)) for name, value in facts.items()]
 
     def contact(self, contact: ContactRow) -> list[tuple[str, str]]:
         """Who the contact is: no more than helps to decide."""

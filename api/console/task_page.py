@@ -59,7 +59,7 @@ class TaskPage:
             state,
             kicker=reader.say("task"),
             heading=reader.say(f"task_{state}"),
-            subject=task.subject,
+            subject=self.services.words.say(task.flow, task.subject, reader.language),
             about=self._about(state, task, reader),
             facts=[*reader.contact(contact), flow_fact(self.services, reader, task.flow)],
             history=of_other(task.created_at, done, task.status, task.closed_at, names, reader),

@@ -26,6 +26,7 @@ from domain.crm import Crm
 from domain.messages import Mailer
 from domain.questions import Offer
 from emails.templates import Templates
+from emails.words import Words
 from integrations.outbox.mailer import OutboxMailer
 from runtime.settings import Settings
 from store.crm import DatabaseCrm
@@ -74,7 +75,7 @@ async def lead_activities(
     with ThreadPoolExecutor(1) as threads:
         yield LeadActivities(
             database,
-            PeopleMail(Handover(database, mailer, threads), Templates.load(), Settings().sender),
+            PeopleMail(Handover(database, mailer, threads), Templates.load(), Words.load(), Settings().sender),
             crm or DatabaseCrm(database),
             offer_url=lambda assignment_id, person_id: f"https://example.com/lead/{assignment_id}/{person_id}",
             queue_url=lambda assignment_id, person_id: f"https://example.com/queue/{assignment_id}/{person_id}",
