@@ -11,7 +11,9 @@ from datetime import timedelta
 from typing import TypeAlias
 
 from cli.failures import CommandFailed
-from cli.steps_language import LONGEST_NAME, Message, Question, Story, Wait
+from cli.steps_language import LONGEST_NAME, plain_words
+from cli.story import Approval, HandOver, Lifecycle, Message, Question, Score, Story, Task, Wait
+from cli.story import each as each_item
 from domain.flows import OnEdit
 
 _LONGEST_DESCRIPTION = 95
@@ -23,9 +25,12 @@ _TAKEN_CLASSES |= {"Duration", "FlowSettings", "FlowType", "OnEdit", "Workflow"}
 
 @dataclass(frozen=True)
 class Setting:
+    """A time; with a `role`, the plan of an approval by it, which expires after that time."""
+
     name: str
     default: timedelta
     description: str
+    role: str | None = None
 
 
 @dataclass(frozen=True)
@@ -41,14 +46,38 @@ class Waited:
 
 @dataclass(frozen=True)
 class Asked:
+    """A question whose answer is an event in time or, with a `subject`, an approval of that."""
+
     step: str
     event: str
     setting: Setting
     yes: Steps
     no: Steps
+    subject: str = ""
 
 
-Steps: TypeAlias = tuple[Sent | Waited | Asked, ...]
+@dataclass(frozen=True)
+class Given:
+    """A task."""
+
+    step: str
+    subject: str
+    role: str
+    setting: Setting
+
+
+@dataclass(frozen=True)
+class Done:
+    """A verb that takes no time, with the source of what it is given."""
+
+    step: str
+    verb: str
+    given: str
+
+
+Timed: TypeAlias = Waited | Asked | Given
+Step: TypeAlias = Sent | Timed | Done
+Steps: TypeAlias = tuple[Step, ...]
 Answers: TypeAlias = Mapping[str, bool]
 """By the step of a question; one that is not named is answered by no."""
 
@@ -62,6 +91,7 @@ class Blueprint:
     goal: str
     owner: str
     on_edit: OnEdit
+    story: Story
     steps: Steps
     end: str
 
@@ -75,13 +105,24 @@ class Blueprint:
 
     @property
     def settings(self) -> list[Setting]:
-        return [step.setting for step in each(self.steps) if not isinstance(step, Sent)]
+        return [step.setting for step in each(self.steps) if isinstance(step, Timed)]
 
     @property
     def listens(self) -> list[str]:
         """Events that its questions ask for, besides the goal."""
-        events = {step.event for step in each(self.steps) if isinstance(step, Asked)}
+        events = {step.event for step in each(self.steps) if isinstance(step, Asked) and not step.subject}
         return sorted(events - {self.goal})
+
+    @property
+    def roles(self) -> list[str]:
+        """Whom it asks."""
+        tasks = [step.role for step in each(self.steps) if isinstance(step, Given)]
+        return sorted({*tasks, *(setting.role for setting in self.settings if setting.role)})
+
+    @property
+    def flows(self) -> list[str]:
+        """Whom it hands contacts over to."""
+        return [item.flow for item in each_item(self.story) if isinstance(item, HandOver)]
 
     @property
     def days(self) -> int:
@@ -91,7 +132,7 @@ class Blueprint:
 
 def drawn_up(name: str, title: str, goal: str, owner: str, on_edit: OnEdit, story: Story) -> Blueprint:
     namer = _Namer(story)
-    return Blueprint(name, title, goal, owner, on_edit, namer.steps(story), namer.free("series-sent"))
+    return Blueprint(name, title, goal, owner, on_edit, story, namer.steps(story), namer.free("series-sent"))
 
 
 def checked_flow_name(name: str) -> str:
@@ -112,7 +153,7 @@ def class_name(name: str) -> str:
     return "".join(word.capitalize() for word in name.split("_"))
 
 
-def each(steps: Steps) -> Iterator[Sent | Waited | Asked]:
+def each(steps: Steps) -> Iterator[Step]:
     for step in steps:
         yield step
         if isinstance(step, Asked):
@@ -120,7 +161,7 @@ def each(steps: Steps) -> Iterator[Sent | Waited | Asked]:
             yield from each(step.no)
 
 
-def path(steps: Steps, answers: Answers) -> Iterator[Sent | Waited | Asked]:
+def path(steps: Steps, answers: Answers) -> Iterator[Step]:
     """What a contact who answers so comes to, in order."""
     for step in steps:
         yield step
@@ -141,7 +182,7 @@ def ways_to_yes(steps: Steps, on_the_way: Answers | None = None) -> Iterator[tup
 def _longest(steps: Steps) -> timedelta:
     total = timedelta(0)
     for step in steps:
-        if not isinstance(step, Sent):
+        if isinstance(step, Timed):
             total += step.setting.default
         if isinstance(step, Asked):
             total += max(_longest(step.yes), _longest(step.no))
@@ -149,7 +190,7 @@ def _longest(steps: Steps) -> timedelta:
 
 
 class _Namer:
-    """Gives waits and questions names that no message and no other step has.
+    """Gives all other steps names that no message and no other step has.
 
     A wait is named for the message that it follows, or else for the one that it precedes; a question like its event,
     and when that is asked again also for the message that it is asked of.
@@ -170,7 +211,7 @@ class _Namer:
 
     def steps(self, story: Story, since: str = "entering") -> Steps:
         """`since` is what the story comes after, in words."""
-        named: list[Sent | Waited | Asked] = []
+        named: list[Step] = []
         for at, item in enumerate(story):
             match item:
                 case Message():
@@ -181,6 +222,18 @@ class _Namer:
                 case Question():
                     named.append(self._question(item))
                     since = f"{item.event}, or its time-out"
+                case Approval():
+                    named.append(self._approval(item))
+                    since = "the approval, or its end"
+                case Task():
+                    named.append(self._task(item))
+                    since = "the task, or when it was due"
+                case Score(points):
+                    named.append(Done(self.free("score"), "change_score", str(points)))
+                case Lifecycle(stage):
+                    named.append(Done(self.free(f"lifecycle-{_kebab(stage)}"), "set_lifecycle", f'"{stage}"'))
+                case HandOver(flow):
+                    named.append(Done(self.free(f"to-{_kebab(flow)}"), "hand_over", f'"{flow}"'))
         return tuple(named)
 
     def _wait(self, wait: Wait, before: Story, then: Story, since: str) -> Waited:
@@ -199,27 +252,45 @@ class _Namer:
         setting = self._setting(
             f"{step}-within", asked.within, f"wait this long for {asked.event} after", self._latest or "the step before"
         )
-        before = self._latest
-        yes = self.steps(asked.yes, asked.event)
-        after_yes, self._latest = self._latest, before
-        no = self.steps(asked.no, f"the time-out of {asked.event}")
-        self._latest = self._latest if self._latest == after_yes else ""
-        return Asked(step, asked.event, setting, yes, no)
+        return Asked(step, asked.event, setting, *self._answers(asked, asked.event))
 
-    def _setting(self, words: str, default: timedelta, description: str, since: str) -> Setting:
+    def _approval(self, asked: Approval) -> Asked:
+        first = next((item.name for item in asked.yes if isinstance(item, Message)), None)
+        subject = f"Send {first}" if first else f"Go on after {self._latest}" if self._latest else "Go on"
+        step = self.free(f"approve-{first}" if first else "approval")
+        setting = self._setting(f"{step}-by", asked.within, "who decides, and until when:", subject.lower(), asked.role)
+        return Asked(step, asked.role, setting, *self._answers(asked, "the approval"), subject)
+
+    def _answers(self, asked: Question | Approval, event: str) -> tuple[Steps, Steps]:
+        before = self._latest
+        yes = self.steps(asked.yes, event)
+        after_yes, self._latest = self._latest, before
+        no = self.steps(asked.no, f"the time-out of {event}")
+        self._latest = self._latest if self._latest == after_yes else ""
+        return yes, no
+
+    def _task(self, task: Task) -> Given:
+        subject = task.subject or "See what this contact needs"
+        step = self.free(_kebab(task.subject) if task.subject else f"task-for-{_kebab(task.role)}")
+        setting = self._setting(f"{step}-within", task.due, f"{task.role} has this long for the task", f"“{subject}”")
+        return Given(step, subject, task.role, setting)
+
+    def _setting(
+        self, named: str, default: timedelta, description: str, since: str, role: str | None = None
+    ) -> Setting:
         if len(f"{description} {since}") > _LONGEST_DESCRIPTION:
             since = "the step before"
-        name = words.replace("-", "_")
+        name = named.replace("-", "_")
         if name.startswith("model_"):  # pydantic's own
             name = f"the_{name}"
         name = next(n for n in (name, *(f"{name}_{number}" for number in range(2, 100))) if n not in self._settings)
         self._settings.add(name)
-        return Setting(name, default, f"{description} {since}")
+        return Setting(name, default, f"{description} {since}", role)
+
+
+def _kebab(text: str) -> str:
+    return "-".join(plain_words(text))
 
 
 def _message_names(story: Story) -> Iterator[str]:
-    for item in story:
-        if isinstance(item, Message):
-            yield item.name
-        elif isinstance(item, Question):
-            yield from _message_names(item.yes + item.no)
+    return (item.name for item in each_item(story) if isinstance(item, Message))

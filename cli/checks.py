@@ -22,7 +22,7 @@ from temporalio.service import RPCError, RPCStatusCode
 from cli.api_client import ApiClient, ApiRefused, ApiUnreachable
 from cli.machine import temporal_server
 from cli.pollers import pollers
-from domain.flows import EMAIL_TASK_QUEUE, flow_task_queue
+from domain.flows import EMAIL_TASK_QUEUE, RECORDS_TASK_QUEUE, flow_task_queue
 from emails.templates import Templates
 from runtime.deployments import POLLED_WITHIN, Deployments
 from runtime.providers import make_mailer
@@ -72,13 +72,15 @@ def settings_checks(settings: Settings) -> list[Check]:
 
 def temporal_checks() -> list[Check]:
     temporal = _Temporal()
-    attributes = " ".join(f"--name {attribute.name} --type Keyword" for attribute in SEARCH_ATTRIBUTES)
     return [
         Check("Temporal", temporal.reachable, "start one by `cauce up`, or set TEMPORAL_ADDRESS or TEMPORAL_PROFILE"),
-        Check(
-            "search attributes",
-            temporal.search_attributes,
-            f"temporal operator search-attribute create {attributes}",
+        *(
+            Check(
+                f"attribute {attribute.name}",
+                partial(temporal.search_attribute, attribute.name),
+                f"temporal operator search-attribute create --name {attribute.name} --type Keyword",
+            )
+            for attribute in SEARCH_ATTRIBUTES
         ),
         *(
             Check(f"version of {name}", partial(temporal.version, name, flow), f"cauce deploy {name}")
@@ -88,7 +90,10 @@ def temporal_checks() -> list[Check]:
             Check(f"workers of {flow}", partial(temporal.workers, flow_task_queue(flow)), "start one by `cauce worker`")
             for flow in discover_flows()
         ),
-        Check("email workers", partial(temporal.workers, EMAIL_TASK_QUEUE), "start one by `cauce worker`"),
+        *(
+            Check(f"{does} workers", partial(temporal.workers, queue), "start one by `cauce worker`")
+            for does, queue in {"email": EMAIL_TASK_QUEUE, "records": RECORDS_TASK_QUEUE}.items()
+        ),
     ]
 
 
@@ -185,16 +190,14 @@ class _Temporal:
             ) from None
         return f"{address}, namespace {client.namespace}"
 
-    async def search_attributes(self) -> str:
+    async def search_attribute(self, name: str) -> str:
         client = await self._connected()
         answer = await client.operator_service.list_search_attributes(
             ListSearchAttributesRequest(namespace=client.namespace), timeout=_RPC_TIMEOUT
         )
-        for attribute in SEARCH_ATTRIBUTES:
-            if answer.custom_attributes.get(attribute.name) != IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD:
-                mend = f"temporal operator search-attribute create --name {attribute.name} --type Keyword"
-                raise Fault(f"{attribute.name} is not registered as Keyword", mend)
-        return ", ".join(attribute.name for attribute in SEARCH_ATTRIBUTES)
+        if answer.custom_attributes.get(name) != IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD:
+            raise Fault(f"{name} is not registered as Keyword")
+        return "Keyword"
 
     async def version(self, name: str, flow: FlowClass) -> str:
         client = await self._connected()

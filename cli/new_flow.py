@@ -21,6 +21,7 @@ from cli.scaffolding import scaffolded
 from cli.steps_language import event_name, read_steps
 from cli.terminal import say
 from domain.flows import OnEdit
+from inspection.checks import flow_names
 from inspection.layout import Layout
 
 GOAL = "activated"
@@ -63,6 +64,7 @@ def new_flow(name: str, given: Given, *, ask: bool, dry_run: bool, layout: Layou
     checked_flow_name(name)
     _require_room(name, layout)
     blueprint = _blueprint(name, _asked(name, given) if ask else given.with_defaults(name))
+    _require_flows(blueprint, layout)
     files = scaffolded(blueprint)
     if dry_run:
         for path in sorted([*files, f"tests/histories/{name}/", f"docs/flows/{name}.md"]):
@@ -106,6 +108,14 @@ def _require_room(name: str, layout: Layout) -> None:
         path = layout.root / place.format(name)
         if path.exists() or path.is_symlink():
             raise CommandFailed(f"{layout.seen(path)} is there already, and is not overwritten: choose another name")
+
+
+def _require_flows(flow: Blueprint, layout: Layout) -> None:
+    """Raises: CommandFailed if contacts are handed over to a flow that is not there."""
+    for other in flow.flows:
+        if other == flow.name or not layout.module(other).is_file():
+            there_are = ", ".join(name for name in flow_names(layout) if name != flow.name) or "none yet"
+            raise CommandFailed(f"contacts cannot be handed over to {other}: there are {there_are}")
 
 
 def _asked(name: str, given: Given) -> Given:
@@ -217,7 +227,7 @@ def _test_passes(name: str, layout: Layout) -> bool:
 
 
 def _what_next(flow: Blueprint) -> list[str]:
-    quick = " ".join(f"--set {setting.name}=PT10S" for setting in flow.settings)
+    quick = " ".join(f"--set {setting.name}=PT10S" for setting in flow.settings if setting.role is None)
     return [
         "",
         f"{flow.name} does what it says. Yours to edit; texts, times and the goal's target are a beginning:",

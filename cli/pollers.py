@@ -9,7 +9,7 @@ from temporalio.api.taskqueue.v1 import TaskQueue
 from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
 from temporalio.client import Client
 
-from domain.flows import EMAIL_TASK_QUEUE
+from domain.flows import EMAIL_TASK_QUEUE, RECORDS_TASK_QUEUE
 
 _RPC_TIMEOUT = timedelta(seconds=2)
 
@@ -26,7 +26,7 @@ async def pollers(client: Client, task_queue: str) -> dict[str, timedelta]:
             task_queue=TaskQueue(name=task_queue),
             task_queue_type=(
                 TaskQueueType.TASK_QUEUE_TYPE_ACTIVITY
-                if task_queue == EMAIL_TASK_QUEUE
+                if task_queue in (EMAIL_TASK_QUEUE, RECORDS_TASK_QUEUE)
                 else TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW
             ),
         ),

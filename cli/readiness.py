@@ -10,7 +10,7 @@ from temporalio.client import Client
 from temporalio.service import RPCError
 
 from cli.pollers import pollers
-from domain.flows import EMAIL_TASK_QUEUE, flow_task_queue
+from domain.flows import EMAIL_TASK_QUEUE, RECORDS_TASK_QUEUE, flow_task_queue
 from runtime.temporal import worker_identity
 
 _PATIENCE = timedelta(seconds=2)
@@ -36,7 +36,7 @@ class Readiness:
 
     async def worker(self, pid: int) -> bool:
         """The server lists this very process on every task queue."""
-        return await self._polls(pid, EMAIL_TASK_QUEUE, *map(flow_task_queue, self._flows))
+        return await self._polls(pid, EMAIL_TASK_QUEUE, RECORDS_TASK_QUEUE, *map(flow_task_queue, self._flows))
 
     async def conductor(self, flow: str, pid: int) -> bool:
         """The server lists this very process on the task queue of a flow."""

@@ -12,7 +12,21 @@ from typing import Any, NamedTuple
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from cli.blueprint import Answers, Asked, Blueprint, Sent, Steps, Waited, each, path, ways_to_yes
+from cli.blueprint import (
+    Answers,
+    Asked,
+    Blueprint,
+    Done,
+    Given,
+    Sent,
+    Setting,
+    Steps,
+    Timed,
+    Waited,
+    each,
+    path,
+    ways_to_yes,
+)
 from domain.events import LEAVING_EVENTS
 
 _SCAFFOLD = Path(__file__).parent / "scaffold"
@@ -69,11 +83,24 @@ def _flow(flow: Blueprint) -> str:
         owner=flow.owner,
         on_edit=flow.on_edit,
         listens=flow.listens,
-        settings=flow.settings,
+        settings=[(setting, *_typed(setting)) for setting in flow.settings],
+        asks=_imported_of_questions(flow),
         journey=[*_journey(flow.steps), f'self.finish("{flow.end}")'],
-        duration=_duration,
         quoted=_quoted,
     )
+
+
+def _typed(setting: Setting) -> tuple[str, str]:
+    """Type and default of a setting, in source."""
+    if setting.role is None:
+        return "Duration", _duration(setting.default)
+    stages = f'(Stage(asks=(Asked(role="{setting.role}"),)),)'
+    return "ApprovalPlan", f"ApprovalPlan(stages={stages}, expires_after={_duration(setting.default)})"
+
+
+def _imported_of_questions(flow: Blueprint) -> list[str]:
+    plans = ["ApprovalPlan", "Stage"] if any(setting.role for setting in flow.settings) else []
+    return sorted({*plans, *(["Asked"] if flow.roles else [])})
 
 
 def _journey(steps: Steps) -> Iterator[str]:
@@ -83,6 +110,11 @@ def _journey(steps: Steps) -> Iterator[str]:
                 yield f'await self.send("{name}")'
             case Waited(name, setting):
                 yield f'await self.wait("{name}", self.settings.{setting.name})'
+            case Given(name, subject, role, setting):
+                whom = f'to=Asked(role="{role}"), due=self.settings.{setting.name}'
+                yield f'await self.task("{name}", "{subject}", {whom})'
+            case Done(name, verb, given):
+                yield f'await self.{verb}("{name}", {given})'
             case Asked():
                 yield from _question(step)
 
@@ -90,6 +122,10 @@ def _journey(steps: Steps) -> Iterator[str]:
 def _question(asked: Asked) -> Iterator[str]:
     event = "" if asked.step == asked.event else f', event="{asked.event}"'
     answer = f'await self.happened("{asked.step}"{event}, within=self.settings.{asked.setting.name})'
+    if asked.subject:
+        answer = (
+            f'(await self.ask("{asked.step}", "{asked.subject}", plan=self.settings.{asked.setting.name})).approved'
+        )
     yield f"if {answer}:" if asked.yes else f"if not {answer}:"
     yield from _indented(_journey(asked.yes or asked.no))
     if asked.yes and asked.no:
@@ -102,17 +138,20 @@ def _indented(lines: Iterable[str]) -> Iterator[str]:
 
 
 def _tests(flow: Blueprint) -> str:
-    questions = [(asked, answers) for asked, answers in ways_to_yes(flow.steps) if asked.event != flow.goal]
+    all_questions = ways_to_yes(flow.steps)
+    questions = [(asked, answers) for asked, answers in all_questions if asked.subject or asked.event != flow.goal]
     whole = "a_contact_who_never_answers_gets_the_series_to_its_end" if questions else "a_contact_gets_the_whole_series"
     tests = [FlowTest(f"test_{whole}", _lived(flow, {}))]
     for asked, answers in questions:
         tests.append(FlowTest(_told(asked), _lived(flow, answers)))
-    at_first = [step.step for step in takewhile(lambda step: isinstance(step, Sent), path(flow.steps, {}))]
+    before = takewhile(lambda step: not isinstance(step, Timed), path(flow.steps, {}))
+    at_first = [step.step for step in before if isinstance(step, Sent)]
     return _written(
         "test_flow.py",
         name=flow.name,
         class_name=flow.class_name,
         goal=flow.goal,
+        roles=_quoted(flow.roles),
         tests=tests,
         at_first=_inbox(at_first),
         leaving=LEAVING_EVENTS,
@@ -121,7 +160,7 @@ def _tests(flow: Blueprint) -> str:
 
 
 def _told(asked: Asked) -> str:
-    name = f"test_{asked.step}_in_time"
+    name = f"test_{asked.step}_{'granted' if asked.subject else 'in_time'}"
     for steps, verb in ((asked.yes, "leads_to"), (asked.no, "spares")):
         first = next((step.step for step in each(steps) if isinstance(step, Sent)), None)
         if first and len(longer := f"{name}_{verb}_{first}") < _LONGEST_TEST_NAME:
@@ -137,10 +176,11 @@ def _lived(flow: Blueprint, answers: Answers) -> list[str]:
     for step in path(flow.steps, answers):
         if isinstance(step, Sent):
             received.append(step.step)
+        if not isinstance(step, Timed):
             continue
         lines += _inbox_if_new(received, lines)
         if isinstance(step, Asked) and answers.get(step.step):
-            lines.append(f'await j.happens("{step.event}")')
+            lines.append("await j.approve()" if step.subject else f'await j.happens("{step.event}")')
         else:
             lines.append(f"await j.travel({_units(step.setting.default)})")
     lines += _inbox_if_new(received, lines)

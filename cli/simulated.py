@@ -8,13 +8,13 @@ from rich import box
 from rich.table import Column, Table
 
 from domain.durations import in_words
-from rehearsal.funnel import Interval, Report, StepCount, changed, paired_steps
+from rehearsal.funnel import Interval, Report, StepCount, TeamReport, changed, paired_steps
 
 _EXAMPLES = 5
 
 
 def report_lines(report: Report) -> list[str]:
-    """Goal, exits and messages."""
+    """Goal, exits, messages, and what people of the team had to do."""
     asked, goal, reached = report.asked, report.goal, report.reached_goal
     verdict = "below" if reached.high < goal.target else "above" if reached.low > goal.target else "in doubt"
     settings = "".join(f", {name}={value}" for name, value in asked.settings.items())
@@ -28,6 +28,27 @@ def report_lines(report: Report) -> list[str]:
     lines.append(f"  exits     {_counts(report.exits)}")
     spread = ", ".join(f"{count} got {messages}" for messages, count in report.messages.items())
     lines.append(f"  messages  {report.messages_mean:.2f} for each contact: {spread}")
+    if report.handed_over:
+        lines.append(
+            f"  handed    {', '.join(f'{count} over to {flow}' for flow, count in report.handed_over.items())}"
+        )
+    return lines + _team_lines(report.team)
+
+
+def _team_lines(team: TeamReport) -> list[str]:
+    lines = []
+    if team.approvals:
+        lines.append(f"  approvals {sum(team.approvals.values())} asked for: {_counts(team.approvals)}")
+    if team.tasks:
+        lines.append(f"  tasks     {sum(team.tasks.values())} given: {_counts(team.tasks)}")
+    if team.leads or team.queued:
+        accepted = sum(count.accepted for count in team.leads.values())
+        within = f", half of them within {in_words(team.accepted_after)}" if team.accepted_after is not None else ""
+        lines.append(f"  leads     {accepted} accepted{within}; {team.queued} had to wait in the queue")
+        lines += [
+            f"            {rep}: {count.offered} offered, {count.accepted} accepted"
+            for rep, count in team.leads.items()
+        ]
     return lines
 
 
@@ -90,7 +111,7 @@ def _way(count: StepCount | None) -> str:
     return "; left: ".join(filter(None, (_went(count.went), _counts(count.left))))
 
 
-_WORDS = {"yes": "answered", "no": "timed out", "done": "waited"}
+_WORDS = {"yes": "answered", "no": "timed out"}
 
 
 def _went(went: Mapping[str, int]) -> str:
