@@ -7,8 +7,8 @@ from datetime import timedelta
 
 import psutil
 
-PATIENCE = timedelta(seconds=60)
-"""Between SIGTERM and SIGKILL. Longer than the worker's grace for sends that are under way."""
+PATIENCE = timedelta(seconds=90)
+"""Between SIGTERM and SIGKILL. Longer than the worker's graces for what is under way."""
 _LOOK_EVERY = timedelta(milliseconds=50)
 
 

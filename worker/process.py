@@ -28,6 +28,7 @@ from worker.private_failures import PrivateFailures
 from worker.scheduling import scheduling
 from worker.serving import UNVERSIONED, serving
 from worker.sweeping import keep_mirror_told, keep_sweeping
+from worker.together import at_work
 from workflows.builds import build_id
 from workflows.discovery import FlowClass, discover_flows, workflow_runner
 
@@ -121,23 +122,23 @@ async def conducting(
     """
     about = {**(known or {}), **{name: flow.about for name, flow in flows.items()}}
     enrollments = EnrollmentActivities(database, about)
-    async with AsyncExitStack() as stack:
-        for name, flow in flows.items():
-            await stack.enter_async_context(
-                Worker(
-                    client,
-                    task_queue=flow_task_queue(name),
-                    workflows=[flow],
-                    activities=[enrollments.end],
-                    workflow_runner=workflow_runner(),
-                    deployment_config=_version(name, flow) if versioned else None,
-                    build_id=None if versioned else UNVERSIONED,
-                    no_remote_activities=True,
-                    sticky_queue_schedule_to_start_timeout=STICKY_PATIENCE,
-                    graceful_shutdown_timeout=WORKFLOW_GRACE,
-                    interceptors=[PrivateFailures()],
-                )
-            )
+    workers = [
+        Worker(
+            client,
+            task_queue=flow_task_queue(name),
+            workflows=[flow],
+            activities=[enrollments.end],
+            workflow_runner=workflow_runner(),
+            deployment_config=_version(name, flow) if versioned else None,
+            build_id=None if versioned else UNVERSIONED,
+            no_remote_activities=True,
+            sticky_queue_schedule_to_start_timeout=STICKY_PATIENCE,
+            graceful_shutdown_timeout=WORKFLOW_GRACE,
+            interceptors=[PrivateFailures()],
+        )
+        for name, flow in flows.items()
+    ]
+    async with at_work(workers), AsyncExitStack() as stack:
         if versioned:
             beginning = asyncio.create_task(_begin_deployments(Deployments(client), flows))
             stack.callback(beginning.cancel)

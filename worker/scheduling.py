@@ -23,7 +23,8 @@ from workflows.schedules.enroll_inactive import EnrollInactive
 
 logger = logging.getLogger(__name__)
 
-_GRACE = timedelta(seconds=10)
+SCHEDULES_GRACE = timedelta(seconds=10)
+"""At a shutdown: a page of contacts is being enrolled. The next attempt goes on after it."""
 _AGAIN = timedelta(seconds=10)
 
 
@@ -37,7 +38,7 @@ async def scheduling(client: Client, database: Database, flows: Mapping[str, Flo
         activities=[InactivityActivities(database, flows).enroll],
         workflow_runner=workflow_runner(),
         build_id=UNVERSIONED,
-        graceful_shutdown_timeout=_GRACE,
+        graceful_shutdown_timeout=SCHEDULES_GRACE,
         interceptors=[PrivateFailures()],
     )
     async with worker:

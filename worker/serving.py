@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from datetime import timedelta
 
 from temporalio.client import Client
@@ -28,6 +28,7 @@ from runtime.links import Links
 from runtime.settings import Settings
 from store.database import Database
 from worker.private_failures import PrivateFailures
+from worker.together import at_work
 from workflows.discovery import FlowClass
 
 UNVERSIONED = "unversioned"
@@ -70,37 +71,35 @@ async def serving(
     contacts = ContactActivities(database)
     about = {**(known or {}), **{name: flow.about for name, flow in flows.items()}}
     enrollments = EnrollmentActivities(database, about)
-    async with AsyncExitStack() as stack:
-        stack.callback(threads.shutdown)
-        await stack.enter_async_context(
-            Worker(
-                client,
-                task_queue=EMAIL_TASK_QUEUE,
-                activities=[email.send, approvals.ask, tasks.open, leads.offer],
-                build_id=UNVERSIONED,
-                max_concurrent_activities=settings.email_threads,
-                max_task_queue_activities_per_second=settings.email_rate,
-                graceful_shutdown_timeout=SENDING_GRACE,
-                interceptors=[PrivateFailures()],
-            )
-        )
-        await stack.enter_async_context(
-            Worker(
-                client,
-                task_queue=RECORDS_TASK_QUEUE,
-                activities=[
-                    approvals.close,
-                    tasks.close,
-                    leads.accept,
-                    contacts.local_moment,
-                    contacts.among,
-                    contacts.bracket,
-                    CrmActivities(crm).apply,
-                    enrollments.hand_over,
-                ],
-                build_id=UNVERSIONED,
-                graceful_shutdown_timeout=RECORDS_GRACE,
-                interceptors=[PrivateFailures()],
-            )
-        )
-        yield
+    sending = Worker(
+        client,
+        task_queue=EMAIL_TASK_QUEUE,
+        activities=[email.send, approvals.ask, tasks.open, leads.offer],
+        build_id=UNVERSIONED,
+        max_concurrent_activities=settings.email_threads,
+        max_task_queue_activities_per_second=settings.email_rate,
+        graceful_shutdown_timeout=SENDING_GRACE,
+        interceptors=[PrivateFailures()],
+    )
+    keeping_records = Worker(
+        client,
+        task_queue=RECORDS_TASK_QUEUE,
+        activities=[
+            approvals.close,
+            tasks.close,
+            leads.accept,
+            contacts.local_moment,
+            contacts.among,
+            contacts.bracket,
+            CrmActivities(crm).apply,
+            enrollments.hand_over,
+        ],
+        build_id=UNVERSIONED,
+        graceful_shutdown_timeout=RECORDS_GRACE,
+        interceptors=[PrivateFailures()],
+    )
+    try:
+        async with at_work([sending, keeping_records]):
+            yield
+    finally:
+        threads.shutdown()

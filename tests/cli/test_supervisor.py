@@ -18,7 +18,9 @@ from cli.failures import CommandFailed
 from cli.record import Record, end_leftovers
 from cli.runner import stop_on
 from cli.supervisor import Program, Supervisor, pause_before_start
-from worker.process import EMAIL_GRACE, WORKFLOW_GRACE
+from worker.process import WORKFLOW_GRACE
+from worker.scheduling import SCHEDULES_GRACE
+from worker.serving import RECORDS_GRACE, SENDING_GRACE
 
 SLEEPS = "import time; print('began', flush=True); time.sleep(300)"
 DEAF_TO_SIGTERM = f"import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); {SLEEPS}"
@@ -116,8 +118,8 @@ async def test_hang_up_that_nohup_ignores_stays_ignored() -> None:
         signal.signal(signal.SIGHUP, before)
 
 
-def test_worker_has_longer_to_stop_than_it_gives_the_sends_under_way() -> None:
-    assert PATIENCE > EMAIL_GRACE + WORKFLOW_GRACE
+def test_worker_has_longer_to_stop_than_it_gives_what_is_under_way() -> None:
+    assert max(SENDING_GRACE, RECORDS_GRACE) + WORKFLOW_GRACE + SCHEDULES_GRACE < PATIENCE
 
 
 def test_pause_grows_with_every_early_death_up_to_half_a_minute() -> None:

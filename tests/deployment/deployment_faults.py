@@ -23,7 +23,9 @@ from cli.machine import NAMESPACE
 from runtime.temporal import SEARCH_ATTRIBUTES
 from tests.deployment.cauce_command import fault_of
 from tests.deployment.variables import SETTINGS, known_to_temporal
-from worker.process import EMAIL_GRACE, WORKFLOW_GRACE
+from worker.process import WORKFLOW_GRACE
+from worker.scheduling import SCHEDULES_GRACE
+from worker.serving import SENDING_GRACE
 
 COMPOSE = "docker-compose.yml"
 SECRETS = frozenset({"POSTGRES_PASSWORD", "CAUCE_API_KEYS", "CAUCE_SECRET_KEY"})
@@ -161,7 +163,7 @@ def lifecycles(it: Deployment) -> Iterator[str]:
         )
         if job and not waited_for:
             yield f"{COMPOSE}: {name} is not restarted when it dies: restart: unless-stopped"
-    graces = {"worker": EMAIL_GRACE + WORKFLOW_GRACE, "api": timedelta(seconds=GRACE_SECONDS)}
+    graces = {"worker": SENDING_GRACE + WORKFLOW_GRACE + SCHEDULES_GRACE, "api": timedelta(seconds=GRACE_SECONDS)}
     for name, least in graces.items():
         if _duration(it.services[name].get("stop_grace_period", "10s")) <= least:
             yield f"{COMPOSE}: {name} is killed before it has finished: stop_grace_period longer than {least}"

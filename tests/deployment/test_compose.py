@@ -121,7 +121,8 @@ def test_a_planted_mistake_is_caught(tmp_path: Path, file: str, right: str, wron
 
 async def test_the_namespace_job_makes_what_cauce_needs_and_may_run_again(temporal: WorkflowEnvironment) -> None:
     namespace = "made-by-the-job"
-    command = ["sh", str(ROOT / "deploy/temporal-namespace.sh"), *(f"{attribute.name}=Keyword" for attribute in SEARCH_ATTRIBUTES)]
+    attributes = [f"{attribute.name}=Keyword" for attribute in SEARCH_ATTRIBUTES]
+    command = ["sh", str(ROOT / "deploy/temporal-namespace.sh"), *attributes]
     client = temporal.client
 
     def run(environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
