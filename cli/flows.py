@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
+from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import to_jsonable_python
 from rich import box
@@ -85,7 +86,7 @@ def known_flows(names: Iterable[str]) -> list[str]:
 
 
 def _goal(goal: Goal) -> str:
-    return f"{goal.event}: {goal.target:.0%} within {in_words(goal.within)}"
+    return f"{' or '.join((goal.event, *goal.others))}: {goal.target:.0%} within {in_words(goal.within)}"
 
 
 def _settings(model: type[FlowSettings]) -> str:
@@ -95,4 +96,7 @@ def _settings(model: type[FlowSettings]) -> str:
 def _default(field: FieldInfo) -> str:
     if field.is_required():
         return "(required)"
-    return str(to_jsonable_python(field.get_default(call_default_factory=True)))
+    default = field.get_default(call_default_factory=True)
+    is_model = isinstance(default, BaseModel)
+    told = default.model_dump(mode="json", exclude_defaults=True) if is_model else to_jsonable_python(default)
+    return told if isinstance(told, str) else json.dumps(told, ensure_ascii=False)

@@ -9,20 +9,31 @@ from pathlib import Path
 from typing import TypeAlias
 
 from emails.folder import NO_FLOWS
-from inspection import code_rules, declaration_rules, message_rules, record_rules, step_rules
+from inspection import (
+    code_rules,
+    declaration_rules,
+    goal_rules,
+    message_rules,
+    people_rules,
+    record_rules,
+    step_rules,
+    verb_rules,
+)
+from inspection.computed_messages import sent_by
 from inspection.faults import Fault, UnreadableFlow
 from inspection.flow_source import FlowSource, flow_classes, parse
 from inspection.layout import Layout
 from inspection.outline import steps
 from inspection.step_rules import SNAKE_CASE
-from inspection.verb_calls import ARGUMENTS
+from inspection.verb_calls import waits
 
 Rule: TypeAlias = Callable[[FlowSource, Layout], Iterator[Fault]]
 
 RULES: tuple[Rule, ...] = (
     declaration_rules.flow_is_named_like_its_file,
     declaration_rules.about_is_complete,
-    declaration_rules.goal_is_complete,
+    goal_rules.goal_is_complete,
+    goal_rules.other_events_reach_the_goal,
     declaration_rules.renamed_steps_are_known,
     declaration_rules.settings_are_described,
     code_rules.imports_are_few,
@@ -42,6 +53,13 @@ RULES: tuple[Rule, ...] = (
     step_rules.waits_end,
     step_rules.events_are_heard,
     step_rules.steps_are_reached,
+    verb_rules.arguments_are_given,
+    verb_rules.answers_are_read,
+    verb_rules.lookups_are_written,
+    verb_rules.local_times_are_real,
+    people_rules.people_are_named,
+    people_rules.tasks_are_waited_for_or_not,
+    people_rules.contacts_are_handed_to_flows,
     message_rules.messages_are_named,
     message_rules.messages_are_sent,
     message_rules.messages_of_pinned_contacts_are_kept,
@@ -58,14 +76,15 @@ class Checked:
     flow: str
     faults: tuple[Fault, ...]
     source: FlowSource | None
+    messages: frozenset[str] = frozenset()
+    """The folders of those that its steps send."""
 
     @property
     def told(self) -> str:
         """What the flow consists of, in words: `7 steps, 3 waits, 4 messages`."""
         found = {(step.line, step.name): step for step in steps(self.source.outline)} if self.source else {}
-        waits = [step for step in found.values() if ARGUMENTS[step.verb].limit]
-        messages = {step.message for step in found.values() if step.message}
-        return ", ".join([_many(len(found), "step"), _many(len(waits), "wait"), _many(len(messages), "message")])
+        waiting = [step for step in found.values() if waits(step)]
+        return ", ".join([_many(len(found), "step"), _many(len(waiting), "wait"), _many(len(self.messages), "message")])
 
 
 def flow_names(layout: Layout) -> list[str]:
@@ -86,7 +105,9 @@ def check_flow(flow: str, layout: Layout, rules: Sequence[Rule] = RULES) -> Chec
     except (RecursionError, ValueError) as error:  # too deep, or with a number too large, to be written out
         fault = layout.fault(layout.module(flow), f"cannot be followed ({error})", "write it in a plainer way")
         return Checked(flow, (fault,), None)
-    return Checked(flow, tuple(sorted(faults)), source)
+    present = layout.messages(flow)
+    sent = frozenset(message for step in steps(source.outline) for message in sent_by(step, present))
+    return Checked(flow, tuple(sorted(faults)), source, sent)
 
 
 def stray_folders(layout: Layout) -> list[Fault]:

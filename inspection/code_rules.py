@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import sys
 from collections.abc import Iterator
+from difflib import get_close_matches
 
 from domain.flows import FlowSettings
 from inspection.faults import Fault
@@ -245,4 +246,6 @@ def what_is_read_exists(source: FlowSource, layout: Layout) -> Iterator[Fault]:
             yield source.fault(node.lineno, f"there is no setting {node.attr}", f"add it; there are: {there_are}")
         theirs = node.attr in own or node.attr == "settings" or node.attr.startswith("_") or hasattr(Flow, node.attr)
         if of == "self" and not theirs:
-            yield source.fault(node.lineno, f"there is no self.{node.attr}", f"the verbs are {', '.join(ARGUMENTS)}")
+            near = get_close_matches(node.attr, ARGUMENTS, n=1)
+            mend = f"write {near[0]}" if near else f"the verbs are {', '.join(ARGUMENTS)}"
+            yield source.fault(node.lineno, f"there is no self.{node.attr}", mend)

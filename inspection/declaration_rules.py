@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
-from domain.events import LEAVING_EVENTS
-from domain.flows import FlowSettings, FlowType, Goal, OnEdit
+from domain.flows import EnrollInactive, FlowSettings, FlowType, OnEdit
 from emails.folder import NO_FLOWS
-from inspection.declarations import goal_event, goal_of, listened, text_of
+from inspection.declarations import listened, reserved_event, text_of, unknown_words
 from inspection.faults import Fault
-from inspection.flow_source import Declared, FlowSource, Setting, dotted
+from inspection.flow_source import FlowSource, Setting, dotted, keywords_of
 from inspection.layout import Layout
 from inspection.outline import steps
 from inspection.step_rules import SNAKE_CASE
@@ -46,7 +45,7 @@ def about_is_complete(source: FlowSource, layout: Layout) -> Iterator[Fault]:
     for name in _REQUIRED:
         if name not in source.about:
             yield source.fault(source.about_line, f"about has no {name}", f"add {name}=… to FlowType")
-    yield from _unknown(source, source.about, "FlowType", FlowType.model_fields)
+    yield from unknown_words(source, source.about, "FlowType", FlowType.model_fields)
     for name in ("title", "owner"):
         if name in source.about and not (text_of(source.about[name].value) or "").strip():
             yield source.fault(source.about[name].line, f"{name} says nothing", "write it as a literal")
@@ -57,47 +56,29 @@ def about_is_complete(source: FlowSource, layout: Layout) -> Iterator[Fault]:
     if "listens" in source.about and listened(source) is None:
         yield source.fault(source.about["listens"].line, "listens is computed", 'write frozenset({"…"})')
     for event in sorted(listened(source) or ()):
+        line = source.about["listens"].line
         if not SNAKE_CASE.fullmatch(event):
-            line = source.about["listens"].line
             yield source.fault(line, f"the event {event} in listens is not in snake_case", "rename it")
+        elif why := reserved_event(event):
+            yield source.fault(line, f"the event {event} in listens {why}", "delete it")
+    yield from _faults_of_enrolling(source)
 
 
-def goal_is_complete(source: FlowSource, layout: Layout) -> Iterator[Fault]:
-    if "goal" not in source.about:
+def _faults_of_enrolling(source: FlowSource) -> Iterator[Fault]:
+    enrolls = source.about.get("enrolls")
+    if enrolls is None or (isinstance(enrolls.value, ast.Constant) and enrolls.value.value is None):
         return
-    goal, line = goal_of(source), source.about["goal"].line
-    if not goal:
-        yield source.fault(line, "goal is not spelt out", "write Goal(event=…, target=…, within=…)")
+    words = keywords_of(enrolls.value, "EnrollInactive")
+    if not words:
+        yield source.fault(enrolls.line, "enrolls is not spelt out", "write EnrollInactive(inactive_for=…, at_most=…)")
         return
-    for name in Goal.model_fields:
-        if name not in goal:
-            yield source.fault(line, f"goal has no {name}", f"add {name}=… to Goal")
-    yield from _unknown(source, goal, "Goal", Goal.model_fields)
-    if "event" in goal:
-        event = goal_event(source)
-        if event is None:
-            yield source.fault(goal["event"].line, "the goal's event is computed", "write it as a literal")
-        elif not SNAKE_CASE.fullmatch(event):
-            yield source.fault(goal["event"].line, f"the goal's event {event} is not in snake_case", "rename it")
-        elif event in LEAVING_EVENTS:
-            yield source.fault(
-                goal["event"].line, f"the goal {event} is how contacts leave", "name what they should do"
-            )
-    target = goal["target"].value if "target" in goal else None
-    if isinstance(target, ast.Constant) and not (isinstance(target.value, float | int) and 0 < target.value <= 1):
-        mend = "write a share above 0, at most 1"
-        yield source.fault(goal["target"].line, f"the goal's target is {target.value!r}", mend)
-    if "within" in goal and isinstance(goal["within"].value, ast.Constant):
-        what = f"the goal's within is {ast.unparse(goal['within'].value)}, which has no unit"
-        yield source.fault(goal["within"].line, what, "write timedelta(…)")
-
-
-def _unknown(
-    source: FlowSource, given: Mapping[str, Declared], called: str, known: Mapping[str, object]
-) -> Iterator[Fault]:
-    for name, declared in given.items():
-        if name not in known:
-            yield source.fault(declared.line, f"{called} has no {name}", f"it has {', '.join(known)}")
+    for name, field in EnrollInactive.model_fields.items():
+        if field.is_required() and name not in words:
+            yield source.fault(enrolls.line, f"enrolls has no {name}", f"add {name}=… to EnrollInactive")
+    yield from unknown_words(source, words, "EnrollInactive", EnrollInactive.model_fields)
+    if "inactive_for" in words and isinstance(words["inactive_for"].value, ast.Constant):
+        what = f"enrolls has inactive_for={ast.unparse(words['inactive_for'].value)}, which has no unit"
+        yield source.fault(words["inactive_for"].line, what, "write timedelta(…)")
 
 
 def renamed_steps_are_known(source: FlowSource, layout: Layout) -> Iterator[Fault]:

@@ -67,8 +67,10 @@ class Diagram:
 
 def draw(about: FlowType, outline: Block, words: Words) -> Diagram:
     """Draw any outline, also one that the checks refuse."""
-    interrupts = {event: f"left: {exit_}" for event, exit_ in LEAVING_EVENTS.items()}
-    drawing = _Drawing(words, {**interrupts, about.goal.event: "goal reached"})
+    interrupts = {event: (f"left: {exit_}", "") for event, exit_ in LEAVING_EVENTS.items()}
+    after = f"hand over to {about.goal.hand_over_to}" if about.goal.hand_over_to else ""
+    interrupts |= dict.fromkeys(about.goal.events({}), ("goal reached", after))
+    drawing = _Drawing(words, interrupts)
     start = drawing.box("start", "enters", "", 0, 0)
     drawn = drawing.block(outline, [_Open(start, turn=1)], 1, 0)
     ends = [*drawn.ends, *drawing.left_over(drawn.last)]
@@ -79,8 +81,11 @@ def draw(about: FlowType, outline: Block, words: Words) -> Diagram:
 
 def leaving(about: FlowType) -> tuple[str, ...]:
     """What ends an enrollment at once, at whatever step it is."""
+    goal = about.goal
+    after = f", and {goal.hand_over_to} takes the contact over" if goal.hand_over_to else ""
+    named = f" (or what {goal.others_setting} names)" if goal.others_setting else ""
     return (
-        f"{about.goal.event}: the goal is reached",
+        f"{', '.join((goal.event, *goal.others))}{named}: the goal is reached{after}",
         f"{', '.join([*LEAVING_EVENTS, Exit.CANCELLED])}: the contact leaves",
     )
 
@@ -112,8 +117,17 @@ class _Jumps:
     continues: list[_Open]
 
 
+@dataclass(frozen=True)
+class _Answers:
+    """The ways out of a method that is asked yes or no."""
+
+    yes: list[_Open]
+    no: list[_Open]
+
+
 class _Drawing:
-    def __init__(self, words: Words, interrupts: Mapping[str, str]) -> None:
+    def __init__(self, words: Words, interrupts: Mapping[str, tuple[str, str]]) -> None:
+        """`interrupts`: title and detail of the end that an event leads to."""
         self.boxes: list[Box] = []
         self.edges: list[Edge] = []
         self.unreached: list[str] = []
@@ -121,6 +135,7 @@ class _Drawing:
         self._interrupts = interrupts
         self._loops: list[_Jumps] = []
         self._returns: list[_Open] = []
+        self._answers: list[_Answers] = []
 
     def box(
         self,
@@ -171,6 +186,8 @@ class _Drawing:
         return _Drawn([] if step.verb == "finish" else [_Open(box, turn=row + 1)], row + 1, column)
 
     def _branch(self, branch: Branch, ways: list[_Open], row: int, column: int) -> _Drawn:
+        if branch.decided_by:
+            return self._decided(branch, ways, row, column)
         yes, no = branch.then, branch.otherwise
         if branch.asks is not None and branch.negated:
             yes, no = no, yes
@@ -184,8 +201,11 @@ class _Drawing:
                 if not ways:
                     self.unreached += [step.name for step in steps((*yes, *no))]
                     return drawn
-            test = f"answer of {branch.asks.name}" if branch.asks is not None else branch.test
-            box = self.box("choice", self._words.test(test), "", row, column, branch.line)
+                title = self._words.answer(branch.asks)
+            else:
+                title, turned = self._words.test(branch.test)
+                yes, no = (no, yes) if turned else (yes, no)
+            box = self.box("choice", title, "", row, column, branch.line)
         self.connect(ways, box)
         event = branch.asks.event if branch.asks is not None else None
         if event is not None and event in self._interrupts:
@@ -203,9 +223,32 @@ class _Drawing:
         self.unreached += [step.name for step in steps(yes)]
         drawn = self.block(no, [_Open(box, "no", turn=box.row + 1)], box.row + 1, box.column)
         aside = max(drawn.last, box.column) + 1
-        end = self.box("end", self._interrupts[event], "", box.row + 1, aside)
+        end = self.box("end", *self._interrupts[event], box.row + 1, aside)
         self.connect([_Open(box, "yes", "right", turn=box.row + 1)], end)
         return _Drawn(drawn.ends, max(drawn.row, box.row + 2), aside)
+
+    def _decided(self, branch: Branch, ways: list[_Open], row: int, column: int) -> _Drawn:
+        """A method that is asked: its answers lead on from where it gives them."""
+        answers = _Answers([], [])
+        self._answers.append(answers)
+        asked = self.block(branch.decided_by, ways, row, column)
+        self._answers.pop()
+        last, lowest = max(asked.last, column), max(box.row for box in self.boxes if box.column == column)
+
+        def led(ways: list[_Open]) -> list[_Open]:
+            return [way if falls(way) else _by(way, last) for way in ways]
+
+        def falls(way: _Open) -> bool:
+            """Whether nothing stands below in its column, so that whatever else comes there would run into it."""
+            return way.leaves == "below" and (way.source.row, way.source.column) == (lowest, column)
+
+        then, otherwise = (answers.no, answers.yes) if branch.negated else (answers.yes, answers.no)
+        arms = [(then, branch.then), (otherwise, branch.otherwise)]
+        arms.sort(key=lambda arm: (not any(map(falls, arm[0])), not arm[0], not _goes_on(arm[1]), bool(arm[1])))
+        first = self.block(arms[0][1], led(arms[0][0]), asked.row, column)
+        inner = max(last, first.last)
+        second = self.block(arms[1][1], led(arms[1][0]), asked.row, inner + 1)
+        return _Drawn([*first.ends, *second.ends], max(first.row, second.row), max(inner, second.last))
 
     def _loop(self, loop: Loop, ways: list[_Open], row: int, column: int) -> _Drawn:
         endless = loop.header in _ENDLESS
@@ -225,7 +268,9 @@ class _Drawing:
         return _Drawn(ends, body.row, last)
 
     def _jump(self, end: End, ways: list[_Open]) -> None:
-        if end.kind == "return" or not self._loops:
+        if end.kind == "return" and end.answer and self._answers:
+            (self._answers[-1].yes if end.answer == "yes" else self._answers[-1].no).extend(ways)
+        elif end.kind == "return" or not self._loops:
             self._returns += ways
         elif end.kind == "break":
             self._loops[-1].breaks.extend(ways)

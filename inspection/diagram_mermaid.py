@@ -15,11 +15,30 @@ _SHAPES: Mapping[Kind, tuple[str, str]] = {
     "question": ("{{", "}}"),
     "choice": ("{", "}"),
     "loop": ("[[", "]]"),
+    "approval": ("[/", "\\]"),
+    "task": ("[/", "/]"),
+    "assignment": ("[/", "/]"),
+    "handover": (">", "]"),
+    "change": ("[", "]"),
+    "lookup": ("[", "]"),
     "finish": ("([", "])"),
     "end": ("([", "])"),
 }
-_SIGNS: Mapping[Kind, str] = {"message": "✉ ", "wait": "◷ ", "loop": "↻ ", "finish": "■ ", "end": "■ "}
-_UNSAFE = re.compile(r"[^\w ,.:?!()\[\]{}'=+*/✉◷↻■…-]")
+_SIGNS: Mapping[Kind, str] = {
+    "message": "✉ ",
+    "wait": "◷ ",
+    "loop": "↻ ",
+    "approval": "✓ ",
+    "task": "☐ ",
+    "assignment": "⚑ ",
+    "handover": "⇒ ",
+    "change": "✎ ",
+    "lookup": "◇ ",
+    "finish": "■ ",
+    "end": "■ ",
+}
+_SMALL: tuple[Kind, ...] = ("change", "lookup")
+_UNSAFE = re.compile(r"[^\w ,.:?!()\[\]{}'=+*/✉◷↻✓☐⚑⇒✎◇■…–-]")
 """Everything else is written by its number: quotes end a text, `%%` begins a comment, backticks begin Markdown."""
 _LIST_MARK = re.compile(r"\d+\.|-")
 """At the beginning of a text Mermaid takes these for a list, and refuses it."""
@@ -40,6 +59,9 @@ def _lines(diagram: Diagram) -> Iterator[str]:
     for edge in diagram.edges:
         label = f"|{_text(edge.label)}|" if edge.label else ""
         yield f"{edge.source.id} -->{label} {edge.target.id}"
+    for box in diagram.boxes:
+        if box.kind in _SMALL:
+            yield f"style {box.id} fill:none,font-size:12px"
     yield f"leaving[{_text('at any step, at once:', *diagram.leaving)}]"
     yield "style leaving stroke-dasharray: 4 4"
 

@@ -23,7 +23,7 @@ class ReadFlow:
     def of(cls, flow: FlowClass) -> ReadFlow:
         """Raises: UnreadableFlow if the source of the flow's module cannot be followed."""
         path = Path(str(sys.modules[flow.__module__].__file__))
-        return cls(flow, FlowSource.load(path).outline, Words.of(flow.settings_model))
+        return cls(flow, FlowSource.load(path).outline, Words.of(flow))
 
     @property
     def diagram(self) -> Diagram:

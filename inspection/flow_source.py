@@ -10,6 +10,7 @@ from pathlib import Path
 from inspection.faults import Fault, UnreadableFlow
 from inspection.journey_source import Journey, read_journey
 from inspection.outline import Block
+from inspection.written_values import Names, constants_of
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,8 @@ class FlowSource:
     about: Mapping[str, Declared]
     settings_class: str | None
     settings: SettingsSource | None
+    names: Names
+    """That the flow sees around it."""
     journey: Journey
 
     @property
@@ -76,6 +79,7 @@ class FlowSource:
         flow_class = _flow_class(path, module)
         about_line, about = _about(flow_class)
         settings_class = _settings_class(flow_class)
+        names = Names(constants_of(module))
         return cls(
             path=path,
             module=module,
@@ -87,7 +91,8 @@ class FlowSource:
             about=about,
             settings_class=settings_class,
             settings=_settings(module, settings_class),
-            journey=read_journey(flow_class, project_path(path)),
+            names=names,
+            journey=read_journey(flow_class, names, project_path(path)),
         )
 
 

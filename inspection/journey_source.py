@@ -5,24 +5,33 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from inspection.faults import Fault
 from inspection.hidden import Hidden, hidden_calls
 from inspection.loop_keys import LoopKeys, keys_of, seen_from
 from inspection.outline import Block, Branch, End, Loop, Node, Step, Verb
-from inspection.returns import InnerReturn, without_returns
+from inspection.returns import InnerReturn, decision, without_returns
 from inspection.verb_calls import ARGUMENTS, Method, argument, own_method, verb_of, written_name
+from inspection.written_values import Names
 
 _INLINED_AT_MOST = 200
+_FIELDS = ("step", "message", "event", "duration", "moment", "within", "due", "respond_within")
+"""Arguments that a Step has fields for."""
 
 
 @dataclass(frozen=True)
 class VerbCall:
-    """A call of a verb as it was come upon, with the loops around it, the outermost first."""
+    """A call of a verb as it was come upon, with the loops around it, the outermost first, and the names it sees."""
 
     node: ast.Call
     step: Step
     loops: tuple[LoopKeys, ...]
+    names: Names
+
+    def given(self, name: str) -> ast.expr | None:
+        """An argument as it is written there, or what the name that is written there stands for."""
+        return self.names.meant(argument(self.node, self.step.verb, name))
 
 
 @dataclass(frozen=True)
@@ -35,10 +44,13 @@ class Journey:
     faults: tuple[Fault, ...]
 
 
-def read_journey(flow_class: ast.ClassDef, file: str) -> Journey:
-    """Follow `journey`. What cannot be followed is left out of the outline, and told in `faults`."""
+def read_journey(flow_class: ast.ClassDef, names: Names, file: str) -> Journey:
+    """Follow `journey`. What cannot be followed is left out of the outline, and told in `faults`.
+
+    `names` are those that the class sees around it.
+    """
     methods = {node.name: node for node in flow_class.body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)}
-    reader = _Reader(methods, file)
+    reader = _Reader(methods, names, file)
     journey = methods.get("journey")
     outline = reader.method(journey, ()) if journey else ()
     hidden = hidden_calls(flow_class, methods, reader.entered, reader.followed)
@@ -55,7 +67,7 @@ def _told(hidden: Hidden, file: str) -> Fault:
 
 
 class _Reader:
-    def __init__(self, methods: Mapping[str, Method], file: str) -> None:
+    def __init__(self, methods: Mapping[str, Method], names: Names, file: str) -> None:
         self.calls: list[VerbCall] = []
         self.faults: list[Fault] = []
         self.followed: set[int] = set()
@@ -63,6 +75,7 @@ class _Reader:
         self.entered: set[str] = set()
         """The methods that the journey goes through."""
         self._methods = methods
+        self._names = {name: names.inside(method) for name, method in methods.items()}
         self._file = file
         self._inside: list[str] = []
         self._inlined = 0
@@ -85,7 +98,7 @@ class _Reader:
                 return self._expression(value, loops)
             case ast.Return(value=value):
                 before = self._expression(value, loops) if value else []
-                return [*before, End(statement.lineno, "return")]
+                return [*before, End(statement.lineno, "return", _answer(value, before))]
             case ast.Raise():
                 return [End(statement.lineno, "return")]
             case ast.Break():
@@ -106,21 +119,28 @@ class _Reader:
         return []
 
     def _branch(self, statement: ast.If, loops: tuple[LoopKeys, ...]) -> list[Node]:
-        before, asks, negated = self._question(statement.test, loops)
+        asked = self._question(statement.test, loops)
         then, otherwise = (tuple(self._block(body, loops)) for body in (statement.body, statement.orelse))
-        if asks is None and not then and not otherwise:
-            return before
-        return [*before, Branch(statement.lineno, ast.unparse(statement.test), asks, negated, then, otherwise)]
+        if not asked.steps and not then and not otherwise:
+            return asked.before
+        return [*asked.before, asked.branch(statement, then, otherwise)]
 
-    def _question(self, test: ast.expr, loops: tuple[LoopKeys, ...]) -> tuple[list[Node], Step | None, bool]:
-        """What comes before a branch, the step that it asks if it asks just one, and whether it is negated."""
+    def _question(self, test: ast.expr, loops: tuple[LoopKeys, ...]) -> _Question:
         negated = isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not)
         asked = test.operand if isinstance(test, ast.UnaryOp) and negated else test
         asked = asked.value if isinstance(asked, ast.NamedExpr) else asked
-        nodes = self._expression(asked, loops)
-        if isinstance(asked, ast.Await) and nodes and isinstance(nodes[-1], Step):
-            return nodes[:-1], nodes[-1], negated
-        return nodes, None, negated
+        if not isinstance(asked, ast.Await):
+            return _Question(self._expression(asked, loops), negated)
+        if isinstance(asked.value, ast.Call) and (name := own_method(asked.value, self._methods)):
+            nodes = self._entered(asked.value, name, loops)
+            if decided_by := decision(tuple(nodes)):
+                return _Question([], negated, decided_by=decided_by)
+            nodes = self._without_returns(name, nodes)
+        else:
+            nodes = self._expression(asked, loops)
+        if nodes and isinstance(nodes[-1], Step):
+            return _Question(nodes[:-1], negated, nodes[-1])
+        return _Question(nodes, negated)
 
     def _cases(self, statement: ast.Match, loops: tuple[LoopKeys, ...]) -> list[Node]:
         before = self._expression(statement.subject, loops)
@@ -138,13 +158,12 @@ class _Reader:
 
     def _while(self, statement: ast.While, loops: tuple[LoopKeys, ...]) -> list[Node]:
         loops = (*loops, keys_of(statement))
-        before, asks, negated = self._question(statement.test, loops)
-        body, test = tuple(self._block(statement.body, loops)), ast.unparse(statement.test)
-        if not before and asks is None:
-            return [Loop(statement.lineno, f"while {test}", body)] if body else []
+        asked = self._question(statement.test, loops)
+        body = tuple(self._block(statement.body, loops))
+        if not asked.before and not asked.steps:
+            return [Loop(statement.lineno, f"while {ast.unparse(statement.test)}", body)] if body else []
         # The step in the test is part of each round.
-        end = (End(statement.lineno, "break"),)
-        round_ = (*before, Branch(statement.lineno, test, asks, negated, body, end))
+        round_ = (*asked.before, asked.branch(statement, body, (End(statement.lineno, "break"),)))
         return [Loop(statement.lineno, "while True", round_)]
 
     def _expression(self, node: ast.AST, loops: tuple[LoopKeys, ...]) -> list[Node]:
@@ -167,22 +186,30 @@ class _Reader:
 
     def _step(self, call: ast.Call, verb: Verb, loops: tuple[LoopKeys, ...]) -> Step:
         self.followed.add(id(call))
+        names, arguments = self._names[self._inside[-1]], ARGUMENTS[verb]
         name = written_name(argument(call, verb, "step"))
-        message = written_name(argument(call, verb, "message")) or name
+        message = argument(call, verb, "message")
         event = written_name(argument(call, verb, "event")) or name
-        limit = argument(call, verb, ARGUMENTS[verb].limit)
+        limit = argument(call, verb, arguments.limit)
+        others = [each for each in (*arguments.by_place, *arguments.by_name) if each not in _FIELDS]
         step = Step(
             line=call.lineno,
             verb=verb,
             name=name,
-            message=message if verb == "send" else None,
+            message=(written_name(message) or name) if verb == "send" else None,
             event=event if verb == "happened" else None,
-            limit=ast.unparse(limit) if limit else None,
+            limit=_written(limit, names),
+            words=tuple(_words(message, names, loops)),
+            given=tuple((each, text) for each in others if (text := _written(argument(call, verb, each), names))),
         )
-        self.calls.append(VerbCall(call, step, loops))
+        self.calls.append(VerbCall(call, step, loops, names))
         return step
 
     def _inline(self, call: ast.Call, name: str, loops: tuple[LoopKeys, ...]) -> list[Node]:
+        return self._without_returns(name, self._entered(call, name, loops))
+
+    def _entered(self, call: ast.Call, name: str, loops: tuple[LoopKeys, ...]) -> list[Node]:
+        """What a method of the flow does, with its returns."""
         self.followed.add(id(call))
         self._inlined += 1
         if name in self._inside:
@@ -192,7 +219,9 @@ class _Reader:
             self._fault(call, f"the journey calls more than {_INLINED_AT_MOST} methods", "tell it in a shorter way")
             return []
         method = self._methods[name]
-        nodes = self.method(method, seen_from(method, call, loops))
+        return self.method(method, seen_from(method, call, loops))
+
+    def _without_returns(self, name: str, nodes: list[Node]) -> list[Node]:
         try:
             return list(without_returns(tuple(nodes)))
         except InnerReturn as inner:
@@ -202,6 +231,53 @@ class _Reader:
 
     def _fault(self, node: ast.Call, what: str, mend: str) -> None:
         self.faults.append(Fault(self._file, node.lineno, what, mend))
+
+
+@dataclass(frozen=True)
+class _Question:
+    """A test: what comes before it, and the step or the method that is asked, if it asks just one."""
+
+    before: list[Node]
+    negated: bool
+    asks: Step | None = None
+    decided_by: Block = ()
+
+    @property
+    def steps(self) -> bool:
+        return self.asks is not None or bool(self.decided_by)
+
+    def branch(self, statement: ast.If | ast.While, then: Block, otherwise: Block) -> Branch:
+        test = ast.unparse(statement.test)
+        return Branch(statement.lineno, test, self.asks, self.negated, then, otherwise, self.decided_by)
+
+
+def _answer(value: ast.expr | None, before: Sequence[Node]) -> Literal["yes", "no", "step"] | None:
+    """What a return answers to who asks yes or no."""
+    match value:
+        case None | ast.Constant(value=False | None):
+            return "no"
+        case ast.Constant(value=True):
+            return "yes"
+        case ast.Await(value=ast.Call() as call) if verb_of(call) and before:
+            return "step"
+    return None
+
+
+def _written(node: ast.expr | None, names: Names) -> str | None:
+    """The source of an argument, or of what a variable in its place stands for, unless a step answered that."""
+    meant = names.of_method.get(node.id, node) if isinstance(node, ast.Name) else node
+    if meant is None:
+        return None
+    answered = any(isinstance(inner, ast.Await) for inner in ast.walk(meant))
+    return ast.unparse(node if answered and node is not None else meant)
+
+
+def _words(
+    message: ast.expr | None, names: Names, loops: tuple[LoopKeys, ...]
+) -> Iterator[tuple[str, tuple[str, ...]]]:
+    for part in message.values if isinstance(message, ast.JoinedStr) else ():
+        if isinstance(part, ast.FormattedValue) and (words := names.words_for(part.value, loops)):
+            yield ast.unparse(part.value), words
 
 
 def _always_evaluated(node: ast.AST) -> Iterator[ast.AST]:

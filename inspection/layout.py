@@ -27,6 +27,13 @@ class Layout:
     def test(self, flow: str) -> Path:
         return self.tests / "flows" / f"test_{flow}.py"
 
+    def messages(self, flow: str) -> set[str]:
+        """The folders of a flow's messages."""
+        folder = self.emails / flow
+        if not folder.is_dir():
+            return set()
+        return {path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith(("_", "."))}
+
     def histories(self, flow: str) -> Path:
         return self.tests / "histories" / flow
 

@@ -6,60 +6,76 @@ import ast
 import re
 import warnings
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from pydantic import create_model
 
 from domain.flows import FlowSettings, OnEdit
 from emails.templates import TemplateError, Templates
+from inspection.computed_messages import lacking, sent_by
 from inspection.faults import Fault
 from inspection.flow_source import FlowSource, dotted
+from inspection.journey_source import VerbCall
 from inspection.layout import Layout
 from inspection.outline import steps
 from inspection.recorded_sends import recorded_sends
 from inspection.verb_calls import argument
 
-_KEBAB_CASE = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
+_NAME = re.compile(r"([a-z][a-z0-9]*|\{[^{}]*\})(-([a-z0-9]+|\{[^{}]*\}))*")
+"""Of a message, with what is computed in braces."""
 _LOCATED = re.compile(r"(?P<path>[^\s:]+/[^\s:]+)(?::(?P<line>\d+))? (?P<what>.*)")
 
 
 def messages_are_named(source: FlowSource, layout: Layout) -> Iterator[Fault]:
-    """A send says literally which message, by its step's name or beside it."""
-    for call in source.journey.calls:
-        if call.step.verb != "send":
-            continue
+    """A send says which message, by its step's name or beside it; not all of that may be computed."""
+    for call in _sends(source):
         given = argument(call.node, "send", "message")
         if given is None and "{" in call.step.name:
             what = f"step {call.step.name} does not say which message it sends"
             yield source.fault(call.step.line, what, 'name it: await self.send(f"…", "message")')
-        elif given is not None and not isinstance(given, ast.Constant):
+        elif given is not None and not _is_written(given):
             what = f"step {call.step.name} computes its message: {ast.unparse(given)}"
-            yield source.fault(call.step.line, what, "write it as a literal, in branches if there are several")
-        elif call.step.message and given is not None and not _KEBAB_CASE.fullmatch(call.step.message):
+            yield source.fault(call.step.line, what, 'write it as a literal, or a part of it: f"offer-{size}"')
+        elif call.step.message and given is not None and not _NAME.fullmatch(call.step.message):
             yield source.fault(call.step.line, f"message {call.step.message} is not in kebab-case", "rename its folder")
+
+
+def _sends(source: FlowSource) -> list[VerbCall]:
+    return [call for call in source.journey.calls if call.step.verb == "send"]
+
+
+def _is_written(message: ast.expr) -> bool:
+    parts = message.values if isinstance(message, ast.JoinedStr) else [message]
+    return any(isinstance(part, ast.Constant) for part in parts)
 
 
 def messages_are_sent(source: FlowSource, layout: Layout) -> Iterator[Fault]:
     """Each message's folder is there, and each folder is a message that a step sends, or a recorded version did.
 
-    Contacts who are on that version, or on the way from it, get the message yet.
+    Of a message whose name is computed, a folder is there for each word that it is written to be made of. Contacts who
+    are on a recorded version, or on the way from it, get its messages yet.
     """
     folder = layout.emails / source.path.stem
-    present = _folders(folder)
-    sent = [step for step in steps(source.outline) if step.message]
-    told: set[str | None] = set()
-    for step in sent:
-        if step.message not in present | told and _KEBAB_CASE.fullmatch(step.message or ""):
-            what = f"message {step.message} has no folder {layout.seen(folder)}/{step.message}"
-            yield source.fault(step.line, what, "add it, or mend the name")
-            told.add(step.message)
-    if source.journey.faults or any("{" in (step.message or "") for step in sent):
+    present = layout.messages(source.path.stem)
+    named = [call.step for call in _sends(source) if _is_known(call)]
+    told: set[str] = set()
+    for step in named:
+        for message in lacking(step, present):
+            if message not in told and _NAME.fullmatch(message):
+                what = f"message {message} has no folder {layout.seen(folder)}/{message}"
+                yield source.fault(step.line, what, "add it, or mend the name")
+                told.add(message)
+    if source.journey.faults or len(named) < len(_sends(source)):
         return  # which messages are sent is not known
-    if unsent := present - {step.message for step in sent}:
+    if unsent := present.difference(*(sent_by(step, present) for step in named)):
         for message in sorted(unsent.difference(*recorded_sends(layout.histories(source.path.stem)).values())):
             what = f"no step sends {message}, and no recorded version does"
             yield layout.fault(folder / message, what, "delete the folder, or send it")
+
+
+def _is_known(call: VerbCall) -> bool:
+    given = argument(call.node, "send", "message")
+    return "{" not in call.step.name if given is None else _is_written(given)
 
 
 def messages_of_pinned_contacts_are_kept(source: FlowSource, layout: Layout) -> Iterator[Fault]:
@@ -69,7 +85,7 @@ def messages_of_pinned_contacts_are_kept(source: FlowSource, layout: Layout) -> 
     if on_edit is None or dotted(on_edit.value) != f"OnEdit.{OnEdit.PIN.name}":
         return
     folder, histories = layout.emails / flow, layout.histories(flow)
-    kept = _folders(folder) | {step.message for step in steps(source.outline)}  # what is sent now is told above
+    kept = layout.messages(flow) | {step.message for step in steps(source.outline)}  # what is sent now is told above
     for version, messages in recorded_sends(histories).items():
         for message in sorted(messages - kept):
             what = f"contacts of version {version} still need {message}, and {layout.seen(folder)}/{message} is gone"
@@ -88,12 +104,6 @@ def templates_are_sound(source: FlowSource, layout: Layout) -> Iterator[Fault]:
     except OSError as error:
         where = layout.emails / flow
         yield layout.fault(where, f"cannot be read ({error.strerror})", "make its files ones that can be read")
-
-
-def _folders(folder: Path) -> set[str]:
-    if not folder.is_dir():
-        return set()
-    return {path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith(("_", "."))}
 
 
 def _settings_model(source: FlowSource) -> type[FlowSettings]:

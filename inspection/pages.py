@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import timedelta
 from itertools import zip_longest
 from pathlib import Path
@@ -14,14 +14,18 @@ from pydantic_core import to_json
 import workflows
 from domain.durations import in_words
 from domain.events import LEAVING_EVENTS
-from domain.flows import Exit, FlowType, Goal, OnEdit
+from domain.flows import EnrollInactive, Exit, Goal, OnEdit
+from domain.questions import ApprovalPlan, Asked
 from emails.templates import TemplateError, Templates, UnknownMessage
+from inspection.computed_messages import is_computed, sent_by
 from inspection.diagram import JOURNEY_END
 from inspection.diagram_mermaid import mermaid
 from inspection.diagram_source import ReadFlow
 from inspection.faults import Fault
 from inspection.grades import SCALE
+from inspection.layout import Layout
 from inspection.outline import Step, steps
+from inspection.said_values import one_of, until_decided, who_decides
 from workflows.discovery import FlowClass, discover_flows
 
 FOLDER = "docs/flows"
@@ -81,7 +85,8 @@ def _left_behind(root: Path, package: ModuleType) -> list[Path]:
 
 def _pages(root: Path, package: ModuleType, templates: Templates | None = None) -> dict[str, str]:
     flows, templates = discover_flows(package), templates or Templates.load(root / "emails")
-    pages = {f"{name}.md": _page(name, flow, templates) for name, flow in flows.items()}
+    layout = Layout.of(root)
+    pages = {f"{name}.md": _page(name, flow, templates, layout.messages(name)) for name, flow in flows.items()}
     return {_INDEX: _index(flows), **pages}
 
 
@@ -102,7 +107,7 @@ def _index(flows: Mapping[str, FlowClass]) -> str:
     )
 
 
-def _page(name: str, flow: FlowClass, templates: Templates) -> str:
+def _page(name: str, flow: FlowClass, templates: Templates, messages: Collection[str]) -> str:
     read = ReadFlow.of(flow)
     source = f"workflows/{name}.py"
     return _text(
@@ -113,28 +118,55 @@ def _page(name: str, flow: FlowClass, templates: Templates) -> str:
             "",
             f"Written from [{source}](../../{source}) by `{COMMAND}`: edit the flow, then run that.",
             "",
-            *_table(("", ""), _facts(name, flow.about)),
+            *_table(("", ""), _facts(name, read)),
             *_section("Process map", ["```mermaid", mermaid(read.diagram), "```"]),
-            *_section("Steps", _table(("step", "what it does", "message"), _steps(name, read, templates))),
+            *_section("Steps", _table(("step", "what it does", "message"), _steps(name, read, templates, messages))),
             *_section("Settings", _settings(flow)),
             *_section("Exits", _table(("exit", "when"), _exits(read))),
         ]
     )
 
 
-def _facts(name: str, about: FlowType) -> Iterator[Sequence[str]]:
+def _facts(name: str, read: ReadFlow) -> Iterator[Sequence[str]]:
+    about = read.flow.about
+    heard = {about.goal.event, *about.goal.others, *about.listens, *LEAVING_EVENTS}
     yield "flow", f"`{name}`"
     yield "goal", _goal(about.goal)
     yield "owner", _cell(about.owner)
     yield "after an edit", _ON_EDIT[about.on_edit]
-    yield "listens to", ", ".join(f"`{event}`" for event in sorted({about.goal.event, *about.listens, *LEAVING_EVENTS}))
+    yield "listens to", ", ".join(f"`{event}`" for event in sorted(heard))
+    if about.enrolls is not None:
+        yield "enrolls by itself", _enrolls(about.enrolls)
     yield "enrolls again", _again(about.reenroll_after)
+    if hands_over := dict(_hands_over(read)):
+        yield "hands over to", "; ".join(f"[{flow}]({flow}.md) {when}" for flow, when in hands_over.items())
     if about.renamed:
         yield "renamed steps", ", ".join(f"`{old}` is now `{new}`" for old, new in about.renamed.items())
 
 
 def _goal(goal: Goal) -> str:
-    return f"`{goal.event}`: {goal.target * 100:g}% within {in_words(goal.within)}"
+    others = ", ".join(f"`{event}`" for event in goal.others)
+    named = f" (setting `{goal.others_setting}`)" if goal.others_setting else ""
+    reached = f"`{goal.event}`, or one of {others}{named}" if others or named else f"`{goal.event}`"
+    return f"{reached}: {goal.target * 100:g}% within {in_words(goal.within)}"
+
+
+def _enrolls(inactive: EnrollInactive) -> str:
+    return (
+        f"each day at {inactive.at:%H:%M} UTC, up to {inactive.at_most} contacts who did nothing for "
+        f"{in_words(inactive.inactive_for)}, whoever did nothing for longest first"
+    )
+
+
+def _hands_over(read: ReadFlow) -> Iterator[tuple[str, str]]:
+    """Flows that take the contact over, and when."""
+    found: dict[str, list[str]] = {}
+    if read.flow.about.goal.hand_over_to:
+        found[read.flow.about.goal.hand_over_to] = ["when the goal is reached"]
+    for step in dict.fromkeys(steps(read.outline)):
+        if step.verb == "hand_over" and (flow := read.words.flow(step)):
+            found.setdefault(flow, []).append(f"at `{step.name}`")
+    return ((flow, " and ".join(when)) for flow, when in found.items())
 
 
 def _again(after: timedelta | None) -> str:
@@ -143,22 +175,32 @@ def _again(after: timedelta | None) -> str:
     return f"{in_words(after)} after the last enrollment ended" if after else "once the last enrollment has ended"
 
 
-def _steps(flow: str, read: ReadFlow, templates: Templates) -> Iterator[Sequence[str]]:
+def _steps(flow: str, read: ReadFlow, templates: Templates, messages: Collection[str]) -> Iterator[Sequence[str]]:
     unreached = set(read.diagram.unreached)
     for step in dict.fromkeys(steps(read.outline)):
         never = "; no way leads here" if step.name in unreached else ""
-        yield f"`{_cell(step.name)}`", _cell(read.words.step(step).does) + never, _message(flow, step, templates)
+        told = _messages(flow, step, templates, messages)
+        yield f"`{_cell(step.name)}`", _cell(read.words.step(step).does) + never, told
 
 
-def _message(flow: str, step: Step, templates: Templates) -> str:
+def _messages(flow: str, step: Step, templates: Templates, messages: Collection[str]) -> str:
     if step.message is None:
         return ""
-    folder = f"emails/{flow}/{step.message}"
+    if not is_computed(step.message):
+        return _message(flow, step.message, templates)
+    told = [_message(flow, message, templates) for message in sent_by(step, messages)]
+    ends = {each.partition(": ")[2] for each in told}
+    if len(ends) == 1:  # the same of each is said once
+        return f"one of {', '.join(each.partition(': ')[0] for each in told)}: {ends.pop()}"
+    return f"one of {', '.join(told)}" if told else f"{_cell(step.message)}: missing"
+
+
+def _message(flow: str, message: str, templates: Templates) -> str:
     try:
-        told = templates.message(flow, step.message)
+        told = templates.message(flow, message)
     except (UnknownMessage, TemplateError):
-        return f"{_cell(step.message)}: missing or faulty" if "{" not in step.message else "by the loop's key"
-    return f"[{step.message}](../../{folder}/): {told.message_class}, topic {told.topic}"
+        return f"{_cell(message)}: missing or faulty"
+    return f"[{message}](../../emails/{flow}/{message}/): {told.message_class}, topic {told.topic}"
 
 
 def _settings(flow: FlowClass) -> list[str]:
@@ -173,14 +215,24 @@ def _default(field: FieldInfo) -> str:
     value = field.get_default(call_default_factory=True)
     if isinstance(value, timedelta):
         return in_words(value)
+    if isinstance(value, ApprovalPlan):
+        return _cell(f"{who_decides(value)}; {until_decided(value)}")
+    if isinstance(value, Asked):
+        return _cell(one_of(value))
+    if isinstance(value, tuple | list | frozenset) and all(isinstance(each, str) for each in value):
+        return _cell(", ".join(value) or "none")
     return "none" if value is None else _cell(to_json(value, fallback=str).decode().strip('"'))
 
 
 def _exits(read: ReadFlow) -> Iterator[Sequence[str]]:
-    goal = read.flow.about.goal.event
+    goal = read.flow.about.goal
     finishes = [f"`{step.name}`" for step in dict.fromkeys(steps(read.outline)) if step.verb == "finish"]
     ends = [*finishes, *("its last step" for box in read.diagram.boxes if box.title == JOURNEY_END)]
-    when = {Exit.GOAL: f"at once, when `{goal}` arrives"}
+    events = (
+        f"one of {', '.join(f'`{each}`' for each in (goal.event, *goal.others))}" if goal.others else f"`{goal.event}`"
+    )
+    after = f"; then `{goal.hand_over_to}` takes the contact over" if goal.hand_over_to else ""
+    when = {Exit.GOAL: f"at once, when {events} arrives{after}"}
     when |= {exit_: f"at once, when `{event}` arrives" for event, exit_ in LEAVING_EVENTS.items()}
     when[Exit.CANCELLED] = "at once, when somebody cancels the enrollment"
     when[Exit.COMPLETED] = f"the journey came to {' or '.join(ends)}" if ends else "never: the journey has no end"

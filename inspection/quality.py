@@ -15,6 +15,7 @@ from emails.templates import TemplateError, Templates
 from inspection import record_rules
 from inspection.asserted_exits import asserted_exits
 from inspection.checks import RULES, Checked, check_flow
+from inspection.computed_messages import is_computed
 from inspection.diagram import JOURNEY_END, draw
 from inspection.diagram_words import Words
 from inspection.faults import Fault, UnreadableFlow
@@ -24,7 +25,7 @@ from inspection.layout import Layout
 from inspection.message_rules import templates_are_sound
 from inspection.outline import Block, steps
 from inspection.pages import COMMAND, FOLDER, stale_pages
-from inspection.verb_calls import ARGUMENTS
+from inspection.verb_calls import waits
 from workflows.builds import build_id
 from workflows.discovery import FlowClass, discover_flows
 
@@ -98,11 +99,11 @@ def _quality(
 
 def possible_exits(flow: FlowClass, outline: Block) -> list[Exit]:
     """The exits that a journey can be made to take: one without a wait is over before anything interrupts it."""
-    diagram = draw(flow.about, outline, Words.of(flow.settings_model))
+    diagram = draw(flow.about, outline, Words.of(flow))
     finishes = {step.name for step in steps(outline) if step.verb == "finish"} - set(diagram.unreached)
     ends = finishes or any(box.title == JOURNEY_END for box in diagram.boxes)
-    waits = any(ARGUMENTS[step.verb].limit for step in steps(outline))
-    possible = {*(_INTERRUPTIONS if waits else ()), *((Exit.COMPLETED,) if ends else ())}
+    is_left = any(map(waits, steps(outline)))
+    possible = {*(_INTERRUPTIONS if is_left else ()), *((Exit.COMPLETED,) if ends else ())}
     return [exit_ for exit_ in Exit if exit_ in possible]
 
 
@@ -121,7 +122,9 @@ def _locales(checked: Checked, layout: Layout, messages: Mapping[tuple[str, str]
     folders = {path.name for path in layout.emails.glob("*/*/*") if path.is_dir() and path.name[0] not in "._"}
     languages = sorted({DEFAULT_LOCALE} | {locale.partition("-")[0] for locale in folders})
     sent = {step.message for step in steps(checked.source.outline)} if checked.source else set()
-    wanted = {name for name in sent if name and "{" not in name} | {name for owner, name in messages if owner == flow}
+    wanted = {name for name in sent if name and not is_computed(name)} | {
+        name for owner, name in messages if owner == flow
+    }
     missing = {
         language: [name for name in sorted(wanted) if language not in _languages(messages.get((flow, name)))]
         for language in languages
@@ -168,9 +171,9 @@ def _histories(checked: Checked, outline: Block, exits: Sequence[Exit], layout: 
 
 def _wanted_histories(outline: Block, exits: Sequence[Exit]) -> Iterator[tuple[str, re.Pattern[str]]]:
     """As the recorder names them. A loop's key stands in braces, and one round of the loop is enough."""
-    waits = dict.fromkeys(f"waiting-{step.name}" for step in steps(outline) if ARGUMENTS[step.verb].limit)
+    waiting = dict.fromkeys(f"waiting-{step.name}" for step in steps(outline) if waits(step))
     ends = ["finished" if exit_ is Exit.COMPLETED else f"exited-{exit_}" for exit_ in exits]
-    for name in [*waits, *ends]:
+    for name in [*waiting, *ends]:
         yield name, re.compile(re.sub(r"\\\{[^{}]*\\\}", ".+", re.escape(name)))
 
 

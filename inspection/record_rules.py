@@ -13,7 +13,7 @@ from inspection.faults import Fault, UnreadableFlow
 from inspection.flow_source import FlowSource, parse
 from inspection.layout import Layout
 from inspection.outline import steps
-from inspection.verb_calls import ARGUMENTS
+from inspection.verb_calls import waits
 
 _EXITED = re.compile(rf"exited-({'|'.join(Exit)})\.json")
 
@@ -55,7 +55,7 @@ def flow_has_histories(source: FlowSource, layout: Layout) -> Iterator[Fault]:
         return
     if "finished.json" not in names:
         yield source.fault(None, "there is no history of a contact who finished", mend)
-    waiting = [step for step in steps(source.outline) if ARGUMENTS[step.verb].limit]
+    waiting = [step for step in steps(source.outline) if waits(step)]
     if waiting and not any(_EXITED.fullmatch(name) for name in names):
         yield source.fault(None, "there is no history of a contact whom an exit took out", mend)
     told: set[str] = set()

@@ -1,4 +1,4 @@
-"""Puts a called method in the place of its call: a return of the method goes on after the call."""
+"""Puts a called method in the place of its call: a return of the method goes on after the call, or decides there."""
 
 from __future__ import annotations
 
@@ -36,6 +36,43 @@ def without_returns(block: Block) -> Block:
                 raise InnerReturn(line)
             return (*done, _rearranged(node, node.then, node.otherwise))
         done.append(node)
+    return tuple(done)
+
+
+def decision(block: Block) -> Block | None:
+    """The body of a method that is asked yes or no, with the answer at each of its ways out; its end means no.
+
+    None if some answer is not written out or is given in a loop, and where there is just one way out.
+    """
+    if not any(isinstance(node, Branch) and _return_line((node,)) for node in block):
+        return None
+    told = _answering(block)
+    if told is None or returns(told):
+        return told
+    return (*told, End(0, "return", "no"))
+
+
+def _answering(block: Block) -> Block | None:
+    done: list[Node] = []
+    for node in block:
+        match node:
+            case End(kind="return", answer=None):
+                return None
+            case End(kind="return", answer="step", line=line):
+                asks = done.pop() if done else None
+                if not isinstance(asks, Step) or asks.verb != "happened":
+                    return None
+                yes, no = (End(line, "return", "yes"),), (End(line, "return", "no"),)
+                done.append(Branch(line, "", asks, False, yes, no))
+            case Branch():
+                then, otherwise = _answering(node.then), _answering(node.otherwise)
+                if then is None or otherwise is None:
+                    return None
+                done.append(replace(node, then=then, otherwise=otherwise))
+            case Loop() if _return_line(node.body):
+                return None
+            case _:
+                done.append(node)
     return tuple(done)
 
 

@@ -6,16 +6,16 @@ import ast
 import re
 from collections.abc import Iterator
 
-from domain.events import LEAVING_EVENTS
 from domain.trail import BEGINNING
-from inspection.declarations import goal_event, listened
+from inspection.declarations import goal_event, goal_events, goal_others, listened, reserved_event
 from inspection.faults import Fault
 from inspection.flow_source import FlowSource
 from inspection.journey_source import VerbCall
 from inspection.layout import Layout
 from inspection.outline import Block, Branch, Loop, steps
 from inspection.returns import ends
-from inspection.verb_calls import ARGUMENTS, argument
+from inspection.verb_calls import ARGUMENTS, argument, waits
+from inspection.ways_out import loops_left
 
 SNAKE_CASE = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 KEBAB_CASE = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+|-\{\w+\})*")
@@ -86,14 +86,15 @@ def _keys(call: VerbCall) -> frozenset[str]:
 
 
 def names_tell_rounds_apart(source: FlowSource, layout: Layout) -> Iterator[Fault]:
-    """In a loop a step's name has the key of each loop around it, and no round's key comes twice."""
+    """In a loop a step's name has the key of each loop around it that it is no way out of, and no key comes twice."""
+    left = loops_left(source.outline)
     for call in source.journey.calls:
-        if call.step.verb == "finish":
-            continue  # a way out of its loops
         used = set(_KEY.findall(call.step.name))
         if not KEBAB_CASE.fullmatch(call.step.name) or not used <= _keys(call):
             continue  # told by names_are_literal
         for loop in call.loops:
+            if loop.line in left.get(call.step, ()):
+                continue
             if not used & loop.names:
                 key = min(loop.names - {"_"}, default="key")
                 what = f"step {call.step.name} comes in each round of the loop at line {loop.line}, without its key"
@@ -148,7 +149,7 @@ def waits_end(source: FlowSource, layout: Layout) -> Iterator[Fault]:
     """Every wait says how long, as a duration."""
     for call in source.journey.calls:
         wanted = ARGUMENTS[call.step.verb].limit
-        if not wanted:
+        if not wanted or not waits(call.step):
             continue
         limit = argument(call.node, call.step.verb, wanted)
         if limit is None or (isinstance(limit, ast.Constant) and limit.value is None):
@@ -161,7 +162,8 @@ def waits_end(source: FlowSource, layout: Layout) -> Iterator[Fault]:
 
 def events_are_heard(source: FlowSource, layout: Layout) -> Iterator[Fault]:
     """Each wait's event is one that the flow is told of, and each that it is told of is waited for."""
-    goal, listens = goal_event(source), listened(source)
+    goal, listens = goal_events(source), listened(source)
+    known = goal_event(source) is not None and goal_others(source) is not None and listens is not None
     awaited = {step.event for step in steps(source.outline) if step.verb == "happened"}
     for call in source.journey.calls:
         step, given = call.step, argument(call.node, call.step.verb, "event")
@@ -172,15 +174,16 @@ def events_are_heard(source: FlowSource, layout: Layout) -> Iterator[Fault]:
         elif not SNAKE_CASE.fullmatch(step.event):
             what = f"step {step.name} waits for the event {step.event}, which is not in snake_case"
             yield source.fault(step.line, what, 'name the event: event="…"')
-        elif step.event in LEAVING_EVENTS:
-            what = f"step {step.name} waits for {step.event}, which ends the enrollment at once"
+        elif why := reserved_event(step.event):
+            what = f"step {step.name} waits for {step.event}, which {why}"
             yield source.fault(step.line, what, "delete the wait")
-        elif goal and listens is not None and step.event not in {goal, *listens}:
+        elif known and step.event not in goal | (listens or frozenset()):
             what = f"step {step.name} waits for {step.event}, which the flow is never told of"
             yield source.fault(step.line, what, f'add "{step.event}" to listens')
-    for event in sorted((listens or set()) - awaited):
-        line = source.about["listens"].line
-        yield source.fault(line, f"listens has {event}, which no step waits for", "delete it, or wait for it")
+    for event in sorted((listens or frozenset()) - awaited):
+        if reserved_event(event) is None:
+            line = source.about["listens"].line
+            yield source.fault(line, f"listens has {event}, which no step waits for", "delete it, or wait for it")
 
 
 def steps_are_reached(source: FlowSource, layout: Layout) -> Iterator[Fault]:
@@ -197,6 +200,7 @@ def _unreached(source: FlowSource, block: Block) -> Iterator[Fault]:
             break
     for node in block:
         if isinstance(node, Branch):
+            yield from _unreached(source, node.decided_by)
             yield from _unreached(source, node.then)
             yield from _unreached(source, node.otherwise)
         elif isinstance(node, Loop):

@@ -15,14 +15,13 @@ from inspection.svg_layout import (
     LABEL_SIZE,
     LEAVING,
     LINE_HEIGHT,
-    TEXT_STARTS,
-    TITLE_SIZE,
     Area,
     Layout,
     Panel,
     PlacedBox,
     PlacedEdge,
     lay_out,
+    look_of,
 )
 
 _RADIUS = 7
@@ -30,13 +29,15 @@ _STYLE = """
     .map { --ground: #ffffff; --ink: #1c2733; --soft: #566473; --way: #6b7a8a;
       --message: #e9f2fd; --message-edge: #2f6fbf; --wait: #fdf5e3; --wait-edge: #a06f12;
       --question: #f3edfc; --question-edge: #7a52c7; --loop: #e7f6ef; --loop-edge: #24805a;
-      --end: #eef1f4; --end-edge: #566473;
+      --people: #fdeef0; --people-edge: #b3405a; --handover: #e4f5f6; --handover-edge: #17798a;
+      --change: #ffffff; --change-edge: #8b98a6; --end: #eef1f4; --end-edge: #566473;
       font-family: system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif; }
     @media (prefers-color-scheme: dark) {
       .map { --ground: #12181f; --ink: #e8edf2; --soft: #a9b6c3; --way: #8393a3;
         --message: #15293f; --message-edge: #6aa8f0; --wait: #32280f; --wait-edge: #dcab4a;
         --question: #2a2040; --question-edge: #b394f0; --loop: #12302a; --loop-edge: #5cc79a;
-        --end: #222b35; --end-edge: #a9b6c3; } }
+        --people: #3a1c25; --people-edge: #f08ba0; --handover: #0f2f35; --handover-edge: #5cc3d3;
+        --change: #171f27; --change-edge: #74838f; --end: #222b35; --end-edge: #a9b6c3; } }
     .ground { fill: var(--ground); } text { fill: var(--ink); }
     .title { font-weight: 600; } .detail, .label { fill: var(--soft); }
     .label { paint-order: stroke; stroke: var(--ground); stroke-width: 4px; stroke-linejoin: round; }
@@ -46,6 +47,9 @@ _STYLE = """
     .wait { fill: var(--wait); stroke: var(--wait-edge); }
     .question, .choice { fill: var(--question); stroke: var(--question-edge); }
     .loop { fill: var(--loop); stroke: var(--loop-edge); }
+    .approval, .task, .assignment { fill: var(--people); stroke: var(--people-edge); }
+    .handover { fill: var(--handover); stroke: var(--handover-edge); }
+    .change, .lookup { fill: var(--change); stroke: var(--change-edge); }
     .start, .finish, .end { fill: var(--end); stroke: var(--end-edge); }
     .leaving { fill: none; stroke: var(--soft); stroke-dasharray: 5 4; }
 """
@@ -53,6 +57,12 @@ _SIGNS: Mapping[Kind, str] = {
     "message": "M-9 -6.5h18v13h-18z M-9 -6l9 7l9 -7",
     "wait": "M-8 0a8 8 0 1 0 16 0a8 8 0 1 0 -16 0 M0 -5v5l3.5 2.5",
     "loop": "M7 -3.5a8 8 0 1 0 1 4.5 M8 -8v5h-5",
+    "approval": "M8.6 -1a8.6 8.6 0 1 1 -4 -6.6 M-3.5 -1l3.5 3.5l8.5 -9",
+    "task": "M-7 -6.5h14v15h-14z M-3 -8.5h6v4h-6z M-3.5 2l2.5 2.5l4.5 -5",
+    "assignment": "M-4 -4.5a4 4 0 1 0 8 0a4 4 0 1 0 -8 0 M-8 8.5c0 -5 3.5 -7 8 -7s8 2 8 7",
+    "handover": "M-1 -8h-7v16h7 M-3 0h11.5 M4.5 -4l4 4l-4 4",
+    "change": "M-7.5 7.5l1 -4.5l9.5 -9.5l3.5 3.5l-9.5 9.5z M0.5 -4l3.5 3.5",
+    "lookup": "M4 -1.5a5.5 5.5 0 1 0 -11 0a5.5 5.5 0 1 0 11 0 M2.5 2.5l5.5 5.5",
 }
 """Drawn around the middle of the sign."""
 
@@ -127,19 +137,20 @@ def _towards(start: tuple[float, float], end: tuple[float, float], length: float
 
 
 def _box(placed: PlacedBox) -> Iterator[str]:
-    kind, area = placed.box.kind, placed.area
+    kind, area, look = placed.box.kind, placed.area, look_of(placed.box.kind)
     yield f'  <g data-kind="{kind}">'
     yield f"    {_shape(kind, area)}"
     if kind in _SIGNS:
-        middle = f"{_number(area.x + 22)} {_number(area.y + area.height / 2)}"
-        yield f'    <path class="sign {kind}" style="fill:none" transform="translate({middle})" d="{_SIGNS[kind]}"/>'
-    lines = [(line, "title", TITLE_SIZE) for line in placed.title]
-    lines += [(line, "detail", DETAIL_SIZE) for line in placed.detail]
-    top = area.y + (area.height - len(lines) * LINE_HEIGHT) / 2
+        middle = f"translate({_number(area.x + look.starts / 2 + 1)} {_number(area.y + area.height / 2)})"
+        scaled = f"{middle} scale({look.sign:g})" if look.sign != 1 else middle
+        yield f'    <path class="sign {kind}" style="fill:none" transform="{scaled}" d="{_SIGNS[kind]}"/>'
+    lines = [(line, "title", look.title) for line in placed.title]
+    lines += [(line, "detail", look.detail) for line in placed.detail]
+    top = area.y + (area.height - len(lines) * look.line_height) / 2
     for index, (line, style, size) in enumerate(lines):
-        y = top + index * LINE_HEIGHT + 13.5
+        y = top + (index + 0.75) * look.line_height
         if kind in _SIGNS:
-            yield "  " + _line(line, style, size, area.x + TEXT_STARTS[kind], y)
+            yield "  " + _line(line, style, size, area.x + look.starts, y)
         else:
             yield "  " + _line(line, style, size, area.x + area.width / 2, y, anchor="middle")
     yield "  </g>"
@@ -157,7 +168,7 @@ def _shape(kind: Kind, area: Area) -> str:
             (area.x + 16, area.bottom),
         )
         return f'<polygon class="shape {kind}" points="{" ".join(_point(*corner) for corner in corners)}"/>'
-    radius = {"message": 4.0, "wait": 14.0, "loop": 4.0}.get(kind, area.height / 2)
+    radius = area.height / 2 if kind in ("start", "finish", "end") else 14.0 if kind == "wait" else 4.0
     return _rectangle(f"shape {kind}", area, radius)
 
 

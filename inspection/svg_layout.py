@@ -13,16 +13,53 @@ from inspection.svg_routes import Column, Gap, Lane, Part, Route, Row, Tracks, r
 from inspection.svg_text import width_of, wrapped
 
 BOX_WIDTH = 236
-TITLE_SIZE, DETAIL_SIZE, LABEL_SIZE, HEADING_SIZE = 14.0, 12.0, 12.0, 17.0
+DETAIL_SIZE, LABEL_SIZE, HEADING_SIZE = 12.0, 12.0, 17.0
 LINE_HEIGHT = 18
 _PADDING = 11
 _MARGIN = 24
 _TRACK = 13
 _LANE_LEFT, _LANE_LEFT_OF_LABEL, _LANE_RIGHT, _LANE_RIGHT_OF_LABEL = 16, 44, 20, 40
 _GAP_ABOVE, _GAP_ABOVE_OF_LABEL, _GAP_BELOW = 12, 20, 18
-TEXT_STARTS: Mapping[Kind, int] = {"message": 42, "wait": 42, "loop": 42, "question": 26, "choice": 26}
-"""Where a box's text may start, from its left side: behind its sign, or inside its slanted sides."""
 _STARTS = 16
+
+
+@dataclass(frozen=True)
+class Look:
+    """How large a box is drawn. `starts`: where its text may start, from its left side: behind its sign, if it has one,
+    or inside its slanted sides.
+    """
+
+    starts: int = _STARTS
+    ends: int = _STARTS
+    width: int = BOX_WIDTH
+    title: float = 14.0
+    detail: float = DETAIL_SIZE
+    line_height: int = LINE_HEIGHT
+    padding: int = _PADDING
+    sign: float = 1.0
+
+
+_SIGNED = Look(starts=42)
+_SLANTED = Look(starts=26, ends=26)
+_SMALL = Look(starts=34, ends=12, width=196, title=12.5, detail=11.5, line_height=16, padding=7, sign=0.8)
+_PLAIN = Look()
+_LOOKS: Mapping[Kind, Look] = {
+    "message": _SIGNED,
+    "wait": _SIGNED,
+    "loop": _SIGNED,
+    "approval": _SIGNED,
+    "task": _SIGNED,
+    "assignment": _SIGNED,
+    "handover": _SIGNED,
+    "question": _SLANTED,
+    "choice": _SLANTED,
+    "change": _SMALL,
+    "lookup": _SMALL,
+}
+
+
+def look_of(kind: Kind) -> Look:
+    return _LOOKS.get(kind, _PLAIN)
 
 
 @dataclass(frozen=True)
@@ -151,13 +188,13 @@ class _Grid:
         return [PlacedEdge(edge, self._points(edge, parts), self._label_at(edge)) for edge, parts in self._routes]
 
     def _area(self, box: Box) -> Area:
-        height = self._height(box)
+        height, width = self._height(box), look_of(box.kind).width
         y = self._row_y[box.row] + (self._heights[box.row] - height) / 2
-        return Area(self._column_x[box.column], y, BOX_WIDTH, height)
+        return Area(self._column_x[box.column] + (BOX_WIDTH - width) / 2, y, width, height)
 
     def _height(self, box: Box) -> float:
-        title, detail = self._texts[box.id]
-        return (len(title) + len(detail)) * LINE_HEIGHT + 2 * _PADDING
+        (title, detail), look = self._texts[box.id], look_of(box.kind)
+        return (len(title) + len(detail)) * look.line_height + 2 * look.padding
 
     def _points(self, edge: Edge, parts: Route) -> tuple[tuple[float, float], ...]:
         source, target = self._area(edge.source), self._area(edge.target)
@@ -197,6 +234,6 @@ class _Grid:
 
 
 def _texts(box: Box) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    starts = TEXT_STARTS.get(box.kind, _STARTS)
-    width = BOX_WIDTH - starts - (starts if box.kind in ("question", "choice") else _STARTS)
-    return tuple(wrapped(box.title, TITLE_SIZE, width)), tuple(wrapped(box.detail, DETAIL_SIZE, width))
+    look = look_of(box.kind)
+    width = look.width - look.starts - look.ends
+    return tuple(wrapped(box.title, look.title, width)), tuple(wrapped(box.detail, look.detail, width))

@@ -6,25 +6,57 @@ import ast
 from collections.abc import Iterable
 from typing import NamedTuple, TypeAlias
 
-from inspection.outline import Verb
+from inspection.outline import Step, Verb
 
 Method: TypeAlias = ast.FunctionDef | ast.AsyncFunctionDef
 
 
 class Arguments(NamedTuple):
-    """Names of the arguments that may be given by place, and of the one that says how long a step waits."""
+    """Names of the arguments that may be given by place, of the others, and of those that have to be there.
+
+    `waits`: contacts may wait in the step; `limit` is the argument that says how long at the most, if one does.
+    """
 
     by_place: tuple[str, ...]
+    by_name: tuple[str, ...] = ()
+    needs: tuple[str, ...] = ()
+    waits: bool = False
     limit: str = ""
 
 
 ARGUMENTS: dict[Verb, Arguments] = {
     "send": Arguments(("step", "message")),
-    "wait": Arguments(("step", "duration"), limit="duration"),
-    "wait_until": Arguments(("step", "moment"), limit="moment"),
-    "happened": Arguments(("step",), limit="within"),
+    "wait": Arguments(("step", "duration"), needs=("duration",), waits=True, limit="duration"),
+    "wait_until": Arguments(("step", "moment"), needs=("moment",), waits=True, limit="moment"),
+    "wait_for_local_time": Arguments(("step", "at", "days"), needs=("at",), waits=True),
+    "happened": Arguments(("step",), ("within", "event"), needs=("within",), waits=True, limit="within"),
     "finish": Arguments(("step",)),
+    "choose": Arguments(("step",), ("attribute", "among"), needs=("attribute", "among")),
+    "bracket": Arguments(("step",), ("attribute", "bounds"), needs=("attribute", "bounds")),
+    "update_contact": Arguments(("step", "fields"), needs=("fields",)),
+    "set_lifecycle": Arguments(("step", "stage"), needs=("stage",)),
+    "change_score": Arguments(("step", "points"), needs=("points",)),
+    "set_owner": Arguments(("step", "person_id"), needs=("person_id",)),
+    "note": Arguments(("step", "text"), needs=("text",)),
+    "sunset": Arguments(("step",)),
+    "hand_over": Arguments(("step", "flow"), needs=("flow",)),
+    "ask": Arguments(("step", "subject"), ("plan", "facts"), needs=("subject", "plan"), waits=True),
+    "task": Arguments(
+        ("step", "subject"),
+        ("to", "due", "remind_every", "wait"),
+        needs=("subject", "to", "due"),
+        waits=True,
+        limit="due",
+    ),
+    "assign_lead": Arguments(
+        ("step",), ("respond_within",), needs=("respond_within",), waits=True, limit="respond_within"
+    ),
 }
+
+
+def waits(step: Step) -> bool:
+    """Whether contacts may wait in the step."""
+    return ARGUMENTS[step.verb].waits and step.argument("wait") != "False"
 
 
 def verb_of(call: ast.AST) -> Verb | None:

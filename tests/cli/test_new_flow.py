@@ -97,6 +97,44 @@ STORIES = [
         self.finish("series-sent-2")
         """,
     ),
+    (
+        "Offer, approved by sales_manager within 3 days? (big-offer, lifecycle offered) : small-offer, score +10, "
+        "score -5, task call the customer for sales within 2 days, task for sales within 1 day, "
+        "hand over to lead_assignment",
+        """
+        await self.send("offer")
+        if (await self.ask("approve-big-offer", "Send big-offer", plan=self.settings.approve_big_offer_by)).approved:
+            await self.send("big-offer")
+            await self.set_lifecycle("lifecycle-offered", "offered")
+        else:
+            await self.send("small-offer")
+        await self.change_score("score", 10)
+        await self.change_score("score-2", -5)
+        await self.task(
+            "call-the-customer", "Call the customer", to=Asked(role="sales"), due=self.settings.call_the_customer_within
+        )
+        await self.task(
+            "task-for-sales",
+            "See what this contact needs",
+            to=Asked(role="sales"),
+            due=self.settings.task_for_sales_within,
+        )
+        await self.hand_over("to-lead-assignment", "lead_assignment")
+        self.finish("series-sent")
+        """,
+    ),
+    (
+        "guide, not approve by legal within 1 week? reminder, approved by legal within 1 day? : (tip, approval)",
+        """
+        await self.send("guide")
+        if not (await self.ask("approval-2", "Go on after guide", plan=self.settings.approval_2_by)).approved:
+            await self.send("reminder")
+        if not (await self.ask("approval-3", "Go on", plan=self.settings.approval_3_by)).approved:
+            await self.send("tip")
+            await self.send("approval")
+        self.finish("series-sent")
+        """,
+    ),
 ]
 
 
@@ -140,6 +178,25 @@ WRONG = [
     ("tip, Demo Requested within 1 day? offer", "write demo_requested"),
     ("tip, unsubscribed within 1 day? offer", "unsubscribed ends every enrollment at once"),
     ("tip, activated within 1 day? offer", "activated is the goal"),
+    ("tip, lead_offered within 1 day? offer", "lead_offered is what Cauce tells a lead in the queue"),
+    ("tip, score +10, lifecycle rested", "nobody waits in it"),
+    ("tip, approved by sales", "ask with a question mark: approved by sales within 3 days?"),
+    ("tip, approved by sales within 3 days", "ask with a question mark: approved by sales within 3 days?"),
+    ("tip, approved by sales? offer", "say how long: approved by sales within 3 days?"),
+    (
+        "tip, approved by Sales Managers within 1 day? offer",
+        "no name of a role, which is in snake_case: write sales_man",
+    ),
+    ("tip, task call them for sales", "is never due: say when: task call them for sales within 2 days"),
+    ("tip, task for sales within soon", "soon is no duration"),
+    ("tip, task call for sales within 1 day? offer", "is a task, and no question: leave the question mark out"),
+    ('tip, task say "hi" for sales within 1 day', "without quotes and backslashes"),
+    (f"tip, task {'very ' * 9}long for sales within 1 day", "in 40 characters or less"),
+    (
+        "tip, wait 1 day, lifecycle Sales accepted",
+        "no name of a lifecycle stage, which is in snake_case: write sales_acc",
+    ),
+    ("tip, wait 1 day, hand over to ../sales", "no name of a flow, which is in snake_case: write sales"),
     (", ".join(f"tip-{number}, wait 1 day" for number in range(30)), "60 steps are too many"),
 ]
 
@@ -159,11 +216,16 @@ NAMES = (
     "before-model",
     "clicked-model",
     "time-to-decide",
+    "approval",
+    "task-for-sales",
+    "lifecycle-rested",
+    "score",
     "a",
     "b",
 )
 DURATIONS = st.sampled_from(["1 minute", "36 hours", "3 days", "2 weeks"])
 MESSAGE = st.just("<message>")
+WAITS = DURATIONS.map("<message>, wait {}".format)
 
 
 def series(steps: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
@@ -171,7 +233,7 @@ def series(steps: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
 
 
 def asked(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
-    events = st.sampled_from(["clicked", "opened", "demo_requested"])
+    events = st.sampled_from(["clicked", "opened", "demo_requested", "approved by sales", "not approved by legal"])
     return st.builds("{} within {}? ({}) : ({})".format, events, DURATIONS, series(inner), series(inner))
 
 
@@ -181,7 +243,10 @@ def named(steps: str, names: list[str]) -> str:
     return re.sub("<message>", lambda _: left.pop(0), steps)
 
 
-STEP = st.recursive(MESSAGE | DURATIONS.map("<message>, wait {}".format), asked, max_leaves=10)
+DEEDS = st.sampled_from(
+    ["score +10", "lifecycle rested", "task for sales within 1 day", "task call for sales within 1 day"]
+)
+STEP = st.recursive(MESSAGE | DEEDS.map("<message>, {}".format) | WAITS, asked, max_leaves=10)
 STEPS_OF_ALL_KINDS = st.builds(named, series(STEP), st.permutations(NAMES))
 
 
@@ -219,7 +284,8 @@ def test_code_is_written_as_lint_wants_it(tmp_path: Path) -> None:
     layout = in_the_project(tmp_path)
     long = "a-message-with-quite-a-long-name-indeed, clicked_a_link_in_the_previous_message within 1 day? {}"
     steps = long.format("(another-message-with-quite-a-long-name, wait 1 day)")
-    write(files_of(f"{steps}, opened within 1 week 3 days 5 hours? : tip"), layout.root)
+    asking = "approved by the_head_of_sales within 1 day? offer : (task call them for sales within 1 day, score +5)"
+    write(files_of(f"{steps}, opened within 1 week 3 days 5 hours? : tip, {asking}"), layout.root)
     for words in (["check"], ["format", "--check"]):
         done = subprocess.run(
             [sys.executable, "-m", "ruff", *words, "--no-cache", tmp_path], capture_output=True, text=True
@@ -293,6 +359,15 @@ def test_an_installation_without_tests_is_told_so(tmp_path: Path) -> None:
         )
 
 
+@pytest.mark.parametrize("other", ["win_back", "nowhere"])
+def test_contacts_are_handed_over_to_a_flow_that_is_there(tmp_path: Path, other: str) -> None:
+    layout = in_the_project(tmp_path)
+    (layout.workflows / "sales.py").write_text("class Sales(Flow[FlowSettings]):\n    pass\n")
+    given = Given(None, None, f"tip, wait 1 day, hand over to {other}", "me", OnEdit.PIN)
+    with pytest.raises(CommandFailed, match=f"cannot be handed over to {other}: there are sales$"):
+        new_flow("win_back", given, ask=False, dry_run=True, layout=layout)
+
+
 def test_what_is_not_given_is_asked_for_until_it_is_right() -> None:
     answers = "\n".join(["Win them back", "came back!", "came_back", "miss-you", "miss-you, wait 3 days, offer"])
     asked = CliRunner().invoke(app, ["new-flow", NOBODYS, "--dry-run"], input=f"{answers}\n")
@@ -340,11 +415,12 @@ def test_a_new_flow_is_green_within_a_minute_and_touches_no_file_that_was_there(
         )
 
     begun = time.monotonic()
-    done = run("cli.main", "new-flow", NOBODYS, "--steps", STORIES[3][0], "--on-edit", "pin", "--yes")
+    steps = f"{STORIES[3][0]}, task call them for sales within 2 days, score +10, hand over to onboarding"
+    done = run("cli.main", "new-flow", NOBODYS, "--steps", steps, "--on-edit", "pin", "--yes")
     took = time.monotonic() - begun
     assert done.returncode == 0, done.stdout + done.stderr
     assert took < 60
-    assert f"✓ {NOBODYS}: 9 steps, 4 waits, 4 messages" in done.stdout
+    assert f"✓ {NOBODYS}: 12 steps, 5 waits, 4 messages" in done.stdout
     assert "8 passed" in done.stdout
     after = contents(project)
     assert {name for name in before if after.get(name) != before[name]} == {"docs/flows/README.md"}

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import timedelta
 from itertools import count
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, get_args
 
 from hypothesis import strategies as st
 
 from domain.flows import FlowType, Goal, OnEdit
-from inspection.outline import Block, Branch, End, Loop, Node, Step
+from inspection.outline import Block, Branch, End, Loop, Node, Step, Verb
 
 ABOUT = FlowType(
     title="Any flow",
@@ -20,9 +20,16 @@ ABOUT = FlowType(
 )
 Shape: TypeAlias = str | tuple[str, list[Any], list[Any]]
 
-_STEPS = ("send", "wait", "wait_until", "happened")
-_LEAVES = (*_STEPS, *_STEPS, "finish", "return", "break", "continue")
-_BRANCHES = ("asked", "asked not", "goal", "goal not", "sent", "sent not", "tested", "tested not")
+_STEPS = [verb for verb in get_args(Verb) if verb != "finish"]
+_LEAVES = (*_STEPS, "finish", "return", "break", "continue")
+_ASKED = ("asked", "goal", "sent", "handed", "tested", "once", "twice", "sooner")
+_BRANCHES = (*_ASKED, *(f"{kind} not" for kind in _ASKED))
+_METHODS: dict[str, list[Shape]] = {
+    "once": [("asked", ["yes"], []), "send"],
+    "twice": [("asked", ["yes"], []), "send", ("asked", ["yes"], ["no"])],
+    "sooner": ["wait", ("twice", [("tested", ["no"], [])], ["send", "yes"]), "ask", ("goal", ["yes"], ["no"])],
+}
+"""Methods that are asked yes or no, with what they answer; at their end, no."""
 _LOOPS = ("for", "while", "while True")
 _HEADERS = {"for": "for week in (1, 2)", "while": "while self.left", "while True": "while True"}
 
@@ -52,17 +59,24 @@ def outline(shapes: list[Shape]) -> Block:
         match shape:
             case "return" | "break" | "continue":
                 return End(next(lines), shape)
+            case "yes" | "no":
+                return End(next(lines), "return", shape)
             case str(verb):
                 return step(verb)
             case (kind, body, _) if kind in _HEADERS:
                 return Loop(next(lines), _HEADERS[kind], block(body))
             case (kind, then, otherwise):
+                told, negated = kind.removesuffix(" not"), kind.endswith(" not")
                 asks = {
                     "asked": lambda: step("happened"),
                     "goal": lambda: step("happened", "bought"),
                     "sent": lambda: step("send"),
-                }.get(kind.removesuffix(" not"), lambda: None)()
-                return Branch(next(lines), "self.left > 1", asks, kind.endswith(" not"), block(then), block(otherwise))
+                    "handed": lambda: step("hand_over"),
+                }.get(told, lambda: None)()
+                method = _METHODS.get(told)
+                decided_by = (*block(method), End(next(lines), "return", "no")) if method else ()
+                line = next(lines)
+                return Branch(line, "self.left > 1", asks, negated, block(then), block(otherwise), decided_by)
         raise AssertionError(shape)
 
     def block(shapes: list[Any]) -> Block:
@@ -76,7 +90,9 @@ class Over(Exception):
 
 
 class _Jump(Exception):
-    pass
+    def __init__(self, end: End) -> None:
+        self.kind = end.kind
+        self.answer = end.answer
 
 
 class Walk:
@@ -114,7 +130,7 @@ class Walk:
                 case Loop():
                     self._loop(node)
                 case End():
-                    raise _Jump(node.kind)
+                    raise _Jump(node)
 
     def _step(self, step: Step) -> None:
         self.trail.append((step.line, ""))
@@ -123,6 +139,9 @@ class Walk:
             raise Over
 
     def _branch(self, branch: Branch) -> None:
+        if branch.decided_by:
+            self._block(branch.then if self._decided(branch) != branch.negated else branch.otherwise)
+            return
         answer = self._choose()
         asks = branch.asks
         said = "yes" if answer else "no"
@@ -138,6 +157,15 @@ class Walk:
         negated = asks is not None and branch.negated
         self._block(branch.then if answer != negated else branch.otherwise)
 
+    def _decided(self, branch: Branch) -> bool:
+        try:
+            self._block(branch.decided_by)
+        except _Jump as jump:
+            if jump.answer is None:
+                raise
+            return jump.answer == "yes"
+        raise AssertionError(branch)
+
     def _loop(self, loop: Loop) -> None:
         again, done = {"for": ("each", "done"), "while": ("yes", "no")}[loop.header.split()[0]]
         endless = loop.header == "while True"
@@ -149,9 +177,9 @@ class Walk:
             try:
                 self._block(loop.body)
             except _Jump as jump:
-                if jump.args == ("return",):
+                if jump.kind == "return":
                     raise
-                if jump.args == ("break",):
+                if jump.kind == "break":
                     return
 
 
@@ -161,8 +189,8 @@ def every_step(block: Block) -> Iterator[Step]:
         match node:
             case Step():
                 yield node
-            case Branch(asks=asks, then=then, otherwise=otherwise):
+            case Branch(asks=asks, then=then, otherwise=otherwise, decided_by=decided_by):
                 yield from [asks] if asks else []
-                yield from every_step((*then, *otherwise))
+                yield from every_step((*decided_by, *then, *otherwise))
             case Loop(body=body):
                 yield from every_step(body)

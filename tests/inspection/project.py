@@ -8,7 +8,8 @@ from pathlib import Path
 from inspection.layout import Layout
 
 _SENDS = re.compile(r"""self\.send\(\s*f?"([^"]*)"(?:,\s*(?:message=)?"([^"]*)")?""")
-_WAITS = re.compile(r"""self\.(?:wait|wait_until|happened)\(\s*f?"([^"]+)\"""")
+_WAITS = re.compile(r"""self\.(?:wait|wait_until|wait_for_local_time|happened|ask|task|assign_lead)\(\s*f?"([^"]+)\"""")
+_LISTED = re.compile(r"^# messages:(.*)$", re.MULTILINE)
 _CLASS = re.compile(r"^class (\w+)\(.*\bFlow\b", re.MULTILINE)
 _NAME = re.compile(r"[a-z][a-z0-9-]*")
 _FOOTER = """<mj-section><mj-column><mj-text>
@@ -32,11 +33,18 @@ class FlowProject:
         self.layout = Layout.of(root)
 
     def add(self, flow: str, source: str) -> None:
-        """Write a flow with its messages, its test, and its histories."""
+        """Write a flow with its messages, its test, its histories, and the flow `sales` if it names that.
+
+        A line `# messages: tip, hint` says which messages there are, if not those that are plain to see.
+        """
         self.write(f"workflows/{flow}.py", source)
-        for step, message in _SENDS.findall(source):
-            if _NAME.fullmatch(message or step):
-                self.add_message(flow, message or step)
+        if '"sales"' in source:
+            self.write("workflows/sales.py", "class Sales(Flow[FlowSettings]):\n    pass\n")
+        listed = _LISTED.search(source)
+        plain = [message or step for step, message in _SENDS.findall(source)]
+        for message in listed[1].strip().split(", ") if listed else plain:
+            if _NAME.fullmatch(message):
+                self.add_message(flow, message)
         for name in _CLASS.findall(source)[:1]:
             test = f"from workflows.{flow} import {name}\n\n\nasync def test_{flow}():\n    assert {name}\n"
             self.write(f"tests/flows/test_{flow}.py", test)

@@ -36,11 +36,6 @@ def plant(name: str, project: FlowProject) -> list[str]:
     source = case.read_text()
     head = [line.removeprefix("# ").partition(":") for line in source.splitlines() if line.startswith("# ")]
     project.add("trial", source)
-    for word, _, rest in head:
-        if word == "messages":
-            shutil.rmtree(project.layout.emails / "trial", ignore_errors=True)
-            for message in filter(None, rest.strip().split(", ")):
-                project.add_message("trial", message)
     told = [rest.strip() for word, _, rest in head if word == "expect"]
     return [fault if fault.startswith("emails/") else f"workflows/trial.py:{fault}" for fault in told]
 
@@ -153,6 +148,12 @@ def test_a_flow_that_is_not_there_is_a_fault(flow_project: FlowProject, name: st
     assert "there is no such file" in str(fault) or "is no name of a flow" in str(fault)
 
 
+def test_no_flow_is_called_like_a_folder_of_something_else(flow_project: FlowProject) -> None:
+    flow_project.add("people", (HERE / "sound/the_least.py.txt").read_text().replace("trial", "people"))
+    told = [str(fault) for fault in check_flow("people", flow_project.layout).faults]
+    assert "workflows/people.py:1: emails/people/ is no flow's, so no flow can be called people: rename it" in told
+
+
 def test_modules_that_are_no_flows_are_left_alone(flow_project: FlowProject) -> None:
     sound = (HERE / "sound/the_least.py.txt").read_text()
     flow_project.add("trial", sound)
@@ -163,11 +164,14 @@ def test_modules_that_are_no_flows_are_left_alone(flow_project: FlowProject) -> 
     flow_project.write("workflows/bare.py", '@workflow.defn(name="bare")\nclass Bare:\n    pass\n')
     flow_project.add_message("empty", "tip")
     flow_project.write("workflows/empty.py", "")
+    flow_project.add_message("people", "task")
+    flow_project.write("workflows/people.py", "")
     assert flow_names(flow_project.layout) == ["bare", "empty", "trial", "two", "unreadable"]
 
 
 def test_messages_of_no_flow_are_told(flow_project: FlowProject) -> None:
     flow_project.add("trial", (HERE / "sound/the_least.py.txt").read_text())
     flow_project.add_message("winback", "tip")
+    flow_project.add_message("people", "task")
     told = [str(fault) for fault in stray_folders(flow_project.layout)]
     assert told == ["emails/winback:1: no flow is called winback: delete the folder, or rename it"]

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from inspection.diagram import JOURNEY_END, Diagram, Edge, draw
 from inspection.diagram_source import ReadFlow
 from inspection.diagram_words import Words
-from inspection.outline import Block
+from inspection.outline import Block, Branch, Step
 from tests.flows.specimens.nurturing import Nurturing
 from tests.inspection.outlines import ABOUT, Walk, every_step, outline, outlines
 from workflows.onboarding import Onboarding
@@ -98,6 +98,42 @@ def test_an_endless_loop_is_left_by_break_alone() -> None:
         "event_2 within 7 days (pause)? -yes-> step-5",
         "step-5 -> end of the journey",
     ]
+
+
+def test_a_method_that_is_asked_leads_on_from_each_of_its_answers() -> None:
+    diagram = drawn(outline([("twice not", ["wait"], ["finish"])]))
+    assert ways(diagram) == [
+        "enters -> event_1 within 7 days (pause)?",
+        "event_1 within 7 days (pause)? -no-> step-4",
+        "step-4 -> event_5 within 7 days (pause)?",
+        "event_1 within 7 days (pause)? -yes-> step-12",
+        "event_5 within 7 days (pause)? -yes-> step-12",
+        "event_5 within 7 days (pause)? -no-> step-11",
+        "step-11 -> end of the journey",
+    ]
+
+
+def test_a_test_that_is_negated_is_asked_the_right_way_round() -> None:
+    call = Step(1, "task", "call", given=(("to", "Asked(lead_owner=True)"),))
+    branch = Branch(2, "not call.done", None, True, (Step(3, "note", "overdue"),), ())
+    assert ways(drawn((call, branch, Step(4, "finish", "worked")))) == [
+        "enters -> call",
+        "call -> call done?",
+        "call done? -no-> overdue",
+        "call done? -yes-> worked",
+        "overdue -> worked",
+    ]
+
+
+def test_every_event_that_reaches_the_goal_leads_out_and_on_to_the_flow_that_takes_over() -> None:
+    goal = ABOUT.goal.model_copy(update={"others": ("event_1",), "others_setting": "signs", "hand_over_to": "sales"})
+    diagram = draw(ABOUT.model_copy(update={"goal": goal}), outline([("asked", [], ["hand_over"])]), WORDS)
+    (reached,) = (edge.target for edge in diagram.edges if edge.label == "yes")
+    assert (reached.title, reached.detail) == ("goal reached", "hand over to sales")
+    assert {box.kind for box in diagram.boxes} == {"start", "question", "handover", "end"}
+    assert diagram.leaving[0] == (
+        "bought, event_1 (or what signs names): the goal is reached, and sales takes the contact over"
+    )
 
 
 @settings(max_examples=300, deadline=None, derandomize=True)

@@ -12,11 +12,12 @@ from inspection.diagram_mermaid import mermaid
 from inspection.diagram_source import ReadFlow
 from inspection.diagram_words import Words
 from inspection.outline import Block, Step
-from tests.inspection.outlines import ABOUT, outlines
+from tests.inspection.outlines import ABOUT, outline, outlines
 from workflows.onboarding import Onboarding
 
 _TEXT = r'"[^"`%<>|\\$]*(<br/>[^"`%<>|\\$]*)*"'
-_BOX = re.compile(rf"  (n\d+|leaving)(\(\[|\[\[|\[|\(|\{{\{{|\{{){_TEXT}(\]\)|\]\]|\]|\)|\}}\}}|\}})")
+_BOX = re.compile(rf"  (n\d+|leaving)(\(\[|\[\[|\[/|\[|\(|\{{\{{|\{{|>){_TEXT}(\]\)|\]\]|\\\]|/\]|\]|\)|\}}\}}|\}})")
+_SMALL = re.compile(r"  style (n\d+) fill:none,font-size:12px")
 _EDGE = re.compile(rf"  (n\d+) -->(\|{_TEXT}\|)? (n\d+)")
 
 
@@ -25,7 +26,9 @@ def check(text: str) -> None:
     assert (first, last) == ("flowchart TD", "  style leaving stroke-dasharray: 4 4")
     boxes = [found[1] for line in lines if (found := _BOX.fullmatch(line))]
     edges = [found for line in lines if (found := _EDGE.fullmatch(line))]
-    assert len(boxes) + len(edges) == len(lines)
+    small = [found[1] for line in lines if (found := _SMALL.fullmatch(line))]
+    assert len(boxes) + len(edges) + len(small) == len(lines)
+    assert set(small) <= set(boxes)
     assert len(set(boxes)) == len(boxes)
     assert {end for edge in edges for end in (edge[1], edge[edge.re.groups])} <= set(boxes)
 
@@ -51,6 +54,20 @@ def test_words_and_signs_of_mermaid_are_texts_like_others() -> None:
     assert 'n1["✉ end<br/>email"]' in text
     for written in ("a#34;b", "1. a", "#37;#37;{init}#37;#37;", "#96;a#96;"):
         assert written in text
+
+
+def test_each_kind_has_its_shape_and_sign() -> None:
+    text = mermaid(draw(ABOUT, outline(["ask", "task", "assign_lead", "hand_over", "sunset"]), Words({})))
+    check(text)
+    for line in (
+        'n1[/"✓ step-1<br/>approval by nobody"\\]',
+        'n2[/"☐ step-2<br/>for nobody, due in pause"/]',
+        'n3[/"⚑ step-3<br/>',
+        'n4>"⇒ step-4<br/>',
+        'n5["✎ step-5<br/>no marketing until they act"]',
+        "style n5 fill:none,font-size:12px",
+    ):
+        assert line in text
 
 
 def test_onboarding_is_written_with_its_times_and_answers() -> None:

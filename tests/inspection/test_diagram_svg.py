@@ -18,7 +18,7 @@ from inspection.outline import Block
 from inspection.svg import svg
 from inspection.svg_layout import LABEL_SIZE, Area, Layout, lay_out
 from inspection.svg_text import width_of, wrapped
-from tests.inspection.outlines import ABOUT, outlines
+from tests.inspection.outlines import ABOUT, outline, outlines
 from workflows.onboarding import Onboarding
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -107,6 +107,17 @@ def test_it_is_told_in_words_and_fetches_nothing() -> None:
     assert "prefers-color-scheme: dark" in text
     assert re.findall(r"https?://[^\"]*", text) == ["http://www.w3.org/2000/svg"]
     assert "url(" not in text
+
+
+def test_changes_and_lookups_are_small_boxes_and_people_are_marked() -> None:
+    kinds = outline(["send", "set_lifecycle", "choose", "ask", "task", "assign_lead", "hand_over"])
+    diagram = draw(ABOUT, kinds, Words({}))
+    widths = {placed.box.kind: placed.area.width for placed in lay_out(diagram).boxes}
+    assert widths["change"] == widths["lookup"] < widths["message"] == widths["approval"]
+    text = svg(diagram, "any")
+    for kind in ("change", "lookup", "approval", "task", "assignment", "handover"):
+        assert text.count(f'class="sign {kind}"') == 1
+        assert re.search(rf"\.{kind}\b[^}}]*fill: var", text)
 
 
 def test_onboarding_is_drawn() -> None:

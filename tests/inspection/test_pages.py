@@ -57,6 +57,36 @@ def test_a_page_tells_what_people_ask(project: Path) -> None:
     assert "[onboarding](onboarding.md)" in (project / "docs/flows/README.md").read_text()
 
 
+@pytest.mark.parametrize(
+    ("flow", "facts"),
+    [
+        (
+            "nurturing",
+            (
+                "| hands over to | [lead_assignment](lead_assignment.md) when the goal is reached and at `to-sales` |",
+                "one of [growth-1](../../emails/nurturing/growth-1/), [growth-2](../../emails/nurturing/growth-2/), ",
+                "| `goal` | at once, when `demo_requested` arrives; then `lead_assignment` takes the contact over |",
+            ),
+        ),
+        (
+            "reactivation",
+            (
+                "| goal | `bought`, or one of `visited`, `logged_in`, `clicked`, `replied` (setting `signs_of_life`): ",
+                "| enrolls by itself | each day at 06:00 UTC, up to 500 contacts who did nothing for 90 days",
+                "| `approval` | any sales_manager; reminded every day, expires after 3 days |",
+                "| `signs_of_life` | visited, logged_in, clicked, replied |",
+            ),
+        ),
+        ("lead_assignment", ("gives the lead's owner the task “Call the lead and offer a meeting”, and waits 1 day",)),
+    ],
+)
+def test_a_page_tells_who_takes_over_who_is_asked_and_who_enrolls(
+    project: Path, flow: str, facts: tuple[str, ...]
+) -> None:
+    page = (project / f"docs/flows/{flow}.md").read_text()
+    assert [fact for fact in facts if fact not in page] == []
+
+
 def test_stale_missing_and_left_pages_are_named_with_their_mend(project: Path) -> None:
     folder = project / "docs/flows"
     page = folder / "onboarding.md"

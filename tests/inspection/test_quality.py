@@ -271,6 +271,18 @@ def test_a_source_that_cannot_be_read_is_told(trials: Trials) -> None:
             tuple(exit_ for exit_ in ALL_EXITS if exit_ != "completed"),
             ("waiting-pause", *HISTORIES[1:6]),
         ),
+        (
+            '\n        await self.send("tip")\n'
+            '        await self.task("card", "Write a card", to=SALES, due=timedelta(days=1), wait=False)\n',
+            ("completed",),
+            ("finished",),
+        ),
+        (
+            '\n        await self.send("tip")\n'
+            '        await self.assign_lead("assign", respond_within=timedelta(days=1))\n',
+            ("goal", "completed", *ALL_EXITS[2:]),
+            ("waiting-assign", "exited-goal", "finished", *HISTORIES[2:6]),
+        ),
     ],
 )
 def test_only_what_can_happen_is_wanted(
