@@ -65,7 +65,7 @@ class ApprovalActivities:
     async def ask(self, order: AskForApproval) -> Opened:
         """Write down who is asked, and write to them.
 
-        Returns: all who are asked in this stage by now, but those whose place a delegate took.
+        Returns: all who are asked in this stage by now, but those whose place a delegate took; of a delegate, them.
         Idempotency: nobody is written to twice for the same part of a step.
         Raises: ApplicationError `EnrollmentLeaving` and `EmailNotAccepted`, both retried.
         """
@@ -84,7 +84,10 @@ class ApprovalActivities:
                 stages=[stage.model_dump(mode="json") for stage in order.plan.stages],
             )
             written_to = await self._asked(session, enrollment, approval, order)
-            asked = [request.person_id for request in await approvals.requests_of_stage(session, approval)]
+            # In whose place the delegate is asked may not be noted yet: whoever brought the answer does it.
+            delegated = order.why is NudgeKind.DELEGATE
+            requests = written_to if delegated else await approvals.requests_of_stage(session, approval)
+            asked = [request.person_id for request in requests]
         letter = Letter(
             enrollment_id=order.enrollment_id,
             part=order.part,

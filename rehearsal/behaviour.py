@@ -1,41 +1,34 @@
-"""What virtual contacts do, as a behaviour file says it: with which probability, how soon, and after what.
+"""What virtual contacts do, and people of the team, as a behaviour file says it.
 
-The file's shape is told in docs/simulating.md. Every draw is keyed by the seed, the contact's number and what it
-decides, and by nothing else: an edited flow meets the same contacts, who do the same with the same message.
+The file's shape is told in docs/simulating.md. An edited flow meets the same contacts, who do the same with the same
+message, and the same colleagues, who answer the same questions alike.
 """
 
 from __future__ import annotations
 
-import json
-import math
 import tomllib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from datetime import timedelta
-from hashlib import blake2b
+from itertools import accumulate
 from pathlib import Path
-from statistics import NormalDist
-from typing import Annotated, Any, Self
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+from pydantic import Field, StringConstraints, ValidationError
 
 from domain.contacts import Topic
 from domain.events import LEAVING_EVENTS
 from domain.flows import FlowType
-from domain.limits import Duration
+from domain.people import Role
 from emails.folder import MessageType
+from rehearsal.chances import GOAL, Chance, Chances, Part, Probability, faults, merged
 
 DEFAULT_BEHAVIOUR = Path(__file__).with_name("behaviour.toml")
-GOAL = "goal"
-"""In a behaviour file, the goal event of whatever flow is simulated."""
 _OF_EVERY_MAIL = frozenset({"opened", "clicked"})
-_LONGEST = timedelta(days=730)
-_NORMAL = NormalDist()
+_RIVALS = (("approve", "reject"), ("done",), ("accept", "decline"), ("give",))
+"""Of each group a person does one thing or none."""
+_ROUNDING = 1e-9
 
 MessageTypes = Mapping[str, MessageType]
 """By name, the messages of one flow."""
-Probability = Annotated[float, Field(ge=0, le=1)]
-EventName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
 MessageName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$")]
 PersonaName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
 
@@ -44,79 +37,17 @@ class BehaviourError(ValueError):
     """A behaviour file that cannot be followed: one line a fault, with file, key, value and mend."""
 
 
-def draw(seed: int, *key: str | int) -> float:
-    """A number from 0 to below 1 that is always the same for the same key."""
-    digest = blake2b(json.dumps([seed, *key]).encode(), digest_size=8).digest()
-    return (int.from_bytes(digest, "big") >> 11) / (1 << 53)
+class Manner(Part):
+    """`reactions` to any message, to `messages` by name, and `events` that happen by themselves after entering.
 
+    `attributes` by name: the share of contacts by value. The others have no such attribute.
+    """
 
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Delay(_Part):
-    """Evenly between two durations, or around a median: half come before it, five in six before median plus spread."""
-
-    earliest: Duration | None = None
-    latest: Duration | None = None
-    median: Duration | None = None
-    spread: Duration | None = None
-
-    @model_validator(mode="before")
-    @classmethod
-    def _range(cls, value: object) -> object:
-        if isinstance(value, list) and len(value) == 2:
-            return {"earliest": value[0], "latest": value[1]}
-        if not isinstance(value, dict | Delay):
-            raise ValueError('expected ["PT5M", "P2D"] or {median = "PT3H", spread = "PT9H"}')
-        return value
-
-    @model_validator(mode="after")
-    def _whole(self) -> Self:
-        given = {name for name in type(self).model_fields if getattr(self, name) is not None}
-        if given not in ({"earliest", "latest"}, {"median", "spread"}):
-            raise ValueError("expected earliest and latest, or median and spread")
-        if self.earliest is not None and self.latest is not None and self.earliest > self.latest:
-            raise ValueError("the earliest is later than the latest: swap them")
-        if self.median is not None and not self.median:
-            raise ValueError("the median must be more than no time")
-        return self
-
-    def at(self, share: float) -> timedelta:
-        """The delay that this share of contacts stays below, in whole seconds."""
-        if self.earliest is not None and self.latest is not None:
-            seconds = self.earliest.total_seconds() + share * (self.latest - self.earliest).total_seconds()
-        else:
-            assert self.median is not None and self.spread is not None  # noqa: PT018, S101
-            median, spread = self.median.total_seconds(), self.spread.total_seconds()
-            deviation = math.log((median + spread) / median)
-            seconds = median * math.exp(deviation * _NORMAL.inv_cdf(min(max(share, 1e-9), 1 - 1e-9)))
-        return min(timedelta(seconds=round(seconds)), _LONGEST)
-
-
-class Chance(_Part):
-    """What may happen. What is left out is as a less specific table has it."""
-
-    probability: Probability | None = None
-    after: Delay | None = None
-    needs: EventName | None = None
-
-    def over(self, less_specific: Chance | None) -> Chance:
-        if less_specific is None:
-            return self
-        return less_specific.model_copy(update={name: getattr(self, name) for name in self.model_fields_set})
-
-
-Chances = dict[EventName, Chance]
-
-
-class Manner(_Part):
-    """`reactions` to any message, to `messages` by name, and `events` that happen by themselves after entering."""
-
-    reactions: Chances = {}
-    messages: dict[MessageName, Chances] = {}
-    events: Chances = {}
-    consent: dict[Topic, Probability] = {}
+    reactions: Chances = Field(default_factory=dict)
+    messages: dict[MessageName, Chances] = Field(default_factory=dict)
+    events: Chances = Field(default_factory=dict)
+    consent: dict[Topic, Probability] = Field(default_factory=dict)
+    attributes: dict[str, dict[str, Probability]] = Field(default_factory=dict)
 
 
 class Persona(Manner):
@@ -125,14 +56,36 @@ class Persona(Manner):
     share: float = Field(gt=0, le=1_000_000, allow_inf_nan=False)
 
 
-class Behaviour(Manner):
-    """A whole file. Without personas all contacts are of one kind."""
+class Colleague(Part):
+    """What people of the team do when they are asked, and when they are reminded of it. `count`: of a role."""
 
-    personas: dict[PersonaName, Persona] = {}
+    count: int | None = Field(default=None, ge=1, le=1000)
+    approve: Chance | None = None
+    reject: Chance | None = None
+    done: Chance | None = None
+    accept: Chance | None = None
+    decline: Chance | None = None
+    give: Chance | None = None
+    """Give a lead that nobody took to a rep by hand."""
+
+    @property
+    def chances(self) -> Chances:
+        return {name: chance for group in _RIVALS for name in group if (chance := getattr(self, name)) is not None}
+
+
+class Behaviour(Manner):
+    """A whole file. Without personas all contacts are of one kind; `roles` are what people in one do otherwise."""
+
+    personas: dict[PersonaName, Persona] = Field(default_factory=dict)
+    people: Colleague = Colleague()
+    roles: dict[Role, Colleague] = Field(default_factory=dict)
 
     @classmethod
     def read(cls, path: Path, about: FlowType | None = None, messages: MessageTypes | None = None) -> Behaviour:
-        """Read a file, and check it against a flow and its messages if one is given. Raises: BehaviourError."""
+        """Read a file, and check it against a flow and its messages if one is given. Raises: BehaviourError.
+
+        Of one that says nothing of people, people do as the default says.
+        """
         try:
             behaviour = cls.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
         except OSError as error:
@@ -141,22 +94,21 @@ class Behaviour(Manner):
             raise BehaviourError(f"{path}: not TOML: {error}") from None
         except ValidationError as error:
             raise BehaviourError("\n".join(f"{path}: {_told(fault)}" for fault in error.errors())) from None
-        faults = list(behaviour._gaps())
+        found = [*behaviour._gaps(), *behaviour._gaps_of_people(), *behaviour._excesses()]
         if about is not None:
-            faults += behaviour._strangers(about, messages or {})
-        if faults:
-            raise BehaviourError("\n".join(f"{path}: {fault}" for fault in faults))
+            found += behaviour._strangers(about, messages or {})
+        if found:
+            raise BehaviourError("\n".join(f"{path}: {fault}" for fault in found))
+        if not behaviour.model_fields_set & {"people", "roles"}:
+            default = cls.model_validate(tomllib.loads(DEFAULT_BEHAVIOUR.read_text(encoding="utf-8")))
+            behaviour = behaviour.model_copy(update={"people": default.people, "roles": default.roles})
         return behaviour
 
     def persona_at(self, share: float) -> str | None:
         """The persona that this share of contacts comes up to, in the file's order; None if there are none."""
-        reached = 0.0
         total = sum(persona.share for persona in self.personas.values())
-        for name, persona in self.personas.items():
-            reached += persona.share / total
-            if share < reached:
-                return name
-        return next(reversed(self.personas), None)
+        shares = {name: persona.share / total for name, persona in self.personas.items()}
+        return _at(share, shares) or next(reversed(self.personas), None)
 
     def reactions_to(self, message: str, persona: str | None) -> Chances:
         """What a message may bring about, most specific last: any, this one, the persona's any, the persona's this."""
@@ -164,22 +116,53 @@ class Behaviour(Manner):
         if persona is not None:
             own = self.personas[persona]
             layers += [own.reactions, own.messages.get(message, {})]
-        return _merged(layers)
+        return merged(layers)
 
     def events_of(self, persona: str | None) -> Chances:
         """What may happen by itself."""
-        return _merged([self.events, self.personas[persona].events if persona is not None else {}])
+        return merged([self.events, self.personas[persona].events if persona is not None else {}])
 
     def consents(self, topic: str, persona: str | None) -> float:
         """How probable consent to a topic is; contacts consent to what the file says nothing of."""
         own = self.personas[persona].consent if persona is not None else {}
         return own.get(topic, self.consent.get(topic, 1.0))
 
+    def attribute(self, name: str, persona: str | None, share: float) -> str | None:
+        """The value of an attribute that this share of contacts comes up to, as text; None: they have no such one."""
+        own = self.personas[persona].attributes if persona is not None else {}
+        return _at(share, own.get(name, self.attributes.get(name, {})))
+
+    def colleague(self, role: str | None) -> Chances:
+        """What somebody in a role does; None: somebody who is asked by name."""
+        return merged([self.people.chances, self.roles.get(role or "", Colleague()).chances])
+
+    def count_of(self, role: str) -> int:
+        """How many people are in a role."""
+        return self.roles.get(role, Colleague()).count or self.people.count or 1
+
+    def _gaps_of_people(self) -> Iterator[str]:
+        for key, role in [("people", None), *((f"roles.{role}", role) for role in self.roles)]:
+            chances = self.colleague(role)
+            for name, chance in chances.items():
+                if chance.needs is not None:
+                    yield f"{key}.{name}: needs {chance.needs}: what people do needs nothing else, take it out"
+                elif role is None or name in self.roles[role].chances:
+                    yield from (f"{key}.{name}: {fault}" for fault in faults(name, chance, chances))
+            for group in _RIVALS:
+                if sum(chances[name].probability or 0 for name in group if name in chances) > 1 + _ROUNDING:
+                    yield f"{key}: {' and '.join(group)} have more than 1 together: one answer excludes the other"
+
+    def _excesses(self) -> Iterator[str]:
+        for key, manner in [("", self), *((f"personas.{name}.", own) for name, own in self.personas.items())]:
+            for name, shares in manner.attributes.items():
+                if sum(shares.values()) > 1 + _ROUNDING:
+                    yield f"{key}attributes.{name}: the shares are more than 1 together: make them less"
+
     def _gaps(self) -> Iterator[str]:
         told = set()
         for key, chances in self._tables():
             for name, chance in chances.items():
-                for fault in _faults(name, chance, chances):
+                for fault in faults(name, chance, chances):
                     # The same gap shows in each persona that inherits it.
                     if (name, fault) not in told:
                         yield f"{key}.{name}: {fault}"
@@ -198,7 +181,7 @@ class Behaviour(Manner):
 
     def _strangers(self, about: FlowType, messages: MessageTypes) -> Iterator[str]:
         """What the flow has nothing to do with: most likely a slip of the pen."""
-        heard = {GOAL, about.goal.event, *about.listens, *LEAVING_EVENTS, *_OF_EVERY_MAIL}
+        heard = {GOAL, *about.goal.events({}), *about.listens, *LEAVING_EVENTS, *_OF_EVERY_MAIL}
         told = set()
         for key, chances in self._tables():
             if {GOAL, about.goal.event} <= chances.keys() and GOAL not in told:
@@ -222,64 +205,11 @@ class Behaviour(Manner):
                 yield f"{key}consent.{topic}: no message of this flow is about it: take one of {known}"
 
 
-@dataclass(frozen=True)
-class Habit:
-    """A chance with nothing left out."""
-
-    event: str
-    probability: float
-    after: Delay
-    needs: str | None
-
-
-def habits(chances: Mapping[str, Chance], goal: str) -> list[Habit]:
-    """The chances in an order in which each comes after what it needs, with the flow's own goal for `goal`."""
-    ordered: list[Habit] = []
-
-    def add(name: str) -> None:
-        chance = chances[name]
-        if chance.needs is not None:
-            add(chance.needs)
-        assert chance.probability is not None and chance.after is not None  # noqa: PT018, S101
-        habit = Habit(
-            _called(name, goal), chance.probability, chance.after, chance.needs and _called(chance.needs, goal)
-        )
-        if habit not in ordered:
-            ordered.append(habit)
-
-    for name in chances:
-        add(name)
-    return ordered
-
-
-def _called(name: str, goal: str) -> str:
-    return goal if name == GOAL else name
-
-
-def _merged(layers: list[Chances]) -> Chances:
-    merged: Chances = {}
-    for layer in layers:
-        for name, chance in layer.items():
-            merged[name] = chance.over(merged.get(name))
-    return merged
-
-
-def _faults(name: str, chance: Chance, chances: Chances) -> Iterator[str]:
-    if chance.probability is None:
-        yield "has no probability: add one from 0 to 1"
-    if chance.after is None:
-        yield 'has no delay: add after = ["PT5M", "P2D"] or after = {median = "PT3H", spread = "PT9H"}'
-    met = [name]
-    while (needed := chances[met[-1]].needs) is not None:
-        if needed not in chances:
-            if len(met) == 1:
-                yield f"needs {needed}, which is not in this table: add it, or name one of {', '.join(chances)}"
-            return
-        if needed in met:
-            if needed == name:
-                yield f"needs itself, by way of {' and '.join(met[1:]) or name}: take one of these needs out"
-            return
-        met.append(needed)
+def _at(share: float, shares: Mapping[str, float]) -> str | None:
+    """Whose part of all this share comes up to; None: what is left."""
+    return next(
+        (name for name, reached in zip(shares, accumulate(shares.values()), strict=True) if share < reached), None
+    )
 
 
 def _told(fault: Any) -> str:

@@ -8,14 +8,15 @@ work takes are not counted.
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
+from time import monotonic
 
 from temporalio.api.workflow.v1 import PendingActivityInfo
 from temporalio.client import WorkflowHandle
 from temporalio.testing import WorkflowEnvironment
 
+from domain.working_time import Weekday
 from rehearsal.standing import Standing
 
 PATIENCE = 30.0
@@ -32,12 +33,45 @@ class NotAtRest(Exception):
     """The run does not come to rest: its code fails, or its work does not end."""
 
 
+class ServerTime:
+    """What time it is on a server, told without asking it: activities and whatever a test does go by it.
+
+    The server's time is the machine's and whatever was skipped. It is told of a skip before the server is: nothing is
+    under way then, and what begins afterwards must not find the time from before.
+    """
+
+    def __init__(self, environment: WorkflowEnvironment) -> None:
+        self._environment = environment
+        self._skipped = timedelta(0)
+
+    def __call__(self) -> datetime:
+        return datetime.now(UTC) + self._skipped
+
+    async def ask(self) -> None:
+        """Learn what was skipped until now."""
+        self._skipped = await self._environment.get_current_time() - datetime.now(UTC)
+
+    async def skip(self, duration: timedelta) -> None:
+        self._skipped += duration
+        await self._environment.sleep(duration)
+
+    async def skip_to(self, day: Weekday, hour: int) -> None:
+        """Skip, by less than a week, to the next full hour `hour` (UTC) on this weekday."""
+        began = await self._environment.get_current_time()
+        ahead = timedelta(days=(day.number - began.weekday()) % 7)
+        moment = datetime.combine(began.date() + ahead, time(hour), UTC)
+        await self.skip((moment if moment > began else moment + timedelta(days=7)) - began)
+
+
 class Clock:
     """Of one workflow, on a server of its own."""
 
-    def __init__(self, environment: WorkflowEnvironment, handle: WorkflowHandle[object, object]) -> None:
+    def __init__(
+        self, environment: WorkflowEnvironment, handle: WorkflowHandle[object, object], time: ServerTime
+    ) -> None:
         self._environment = environment
         self._handle = handle
+        self._time = time
 
     @property
     def skips(self) -> bool:
@@ -49,7 +83,7 @@ class Clock:
 
     async def settled(self) -> Standing:
         """Wait, in real time, until the flow has done what is to be done now. Raises: NotAtRest."""
-        deadline = time.monotonic() + PATIENCE
+        deadline = monotonic() + PATIENCE
         while True:
             run = (await self._handle.describe()).raw_description
             retrying = any(map(_retries, run.pending_activities))
@@ -60,7 +94,7 @@ class Clock:
                     raise NotAtRest(f"the flow's code raised: {standing.failed_task}")
                 if standing.closed or retrying or (standing.idle and await self._waits(standing)):
                     return standing
-            if time.monotonic() > deadline:
+            if monotonic() > deadline:
                 names = [activity.activity_id for activity in run.pending_activities]
                 raise NotAtRest(f"the work of {', '.join(names) or 'a step'} does not end")
             await asyncio.sleep(_GLANCE)
@@ -73,7 +107,7 @@ class Clock:
         elif standing.wait is not None and not standing.closed:
             hop = min(left, max(standing.wait.due - await self.now(), timedelta(0)))
         # Nothing else is due in between, so nothing moves the clock past the end of this sleep.
-        await self._environment.sleep(hop + _TICK)
+        await self._time.skip(hop + _TICK)
         return max(hop, _TICK)
 
     async def _waits(self, standing: Standing) -> bool:

@@ -12,18 +12,23 @@ from typing import Literal
 
 from domain.flows import Enrollment, Outcome, Progress
 from domain.memory import Memory
+from rehearsal.calls import Call, Returned, Wait
 from rehearsal.instances import CannotRun, off_the_loop
-from rehearsal.life import SUGGEST_NEW_RUN_AFTER, Answer, Call, Life, Wait, World
+from rehearsal.life import SUGGEST_NEW_RUN_AFTER, Life, World
 from workflows.discovery import FlowClass
 
 
 @dataclass(frozen=True)
 class End:
-    """How an enrollment ended: what it recorded, what it remembered of its steps, and when, in virtual time."""
+    """How an enrollment ended: what it recorded, what it remembered of its steps, and when, in virtual time.
+
+    `handed_over_to` is the flow that takes the contact over, since the goal was reached.
+    """
 
     outcome: Outcome
     memory: Memory
     at: datetime
+    handed_over_to: str | None = None
 
 
 @dataclass(frozen=True)
@@ -31,11 +36,12 @@ class Landing:
     """Where an enrollment stands after its first workflow task.
 
     `doing` says what goes on in `step`: an activity, a timer, or nothing more, since the enrollment ended by `exit`.
-    `until` is when the timer fires; a wait that has no end is a timer without it. `progress` is the flow's own answer
-    to its query of that name.
+    `part` is the step too, or that part of it which goes on. `until` is when the timer fires; a wait that has no end is
+    a timer without it. `progress` is the flow's own answer to its query of that name.
     """
 
     step: str | None
+    part: str | None
     doing: Literal["activity", "timer", "ended"]
     exit: str | None
     until: datetime | None
@@ -46,10 +52,15 @@ def first_steps(flow: FlowClass, enrollment: Enrollment, now: datetime) -> Landi
     """Say where an enrollment stands after its first workflow task on the code at hand; nothing is done in the world.
 
     An enrollment with a memory lands where its contact would be carried to: remembered steps return at once, and the
-    first step that is open begins. Takes some milliseconds; an event loop that runs on this thread waits meanwhile.
+    first step that is open begins. One that is held lands where it goes on if it is resumed now. Takes some
+    milliseconds; an event loop that runs on this thread waits meanwhile.
 
     Raises: CannotRun when the flow's code raises, or does what cannot be rehearsed.
     """
+    if enrollment.memory is not None:
+        memory = enrollment.memory.model_copy(deep=True)
+        memory.resume(now)
+        enrollment = enrollment.model_copy(update={"memory": memory})
     return off_the_loop(lambda: _landing(Life(flow, enrollment, _NothingHappens(), now)))
 
 
@@ -75,8 +86,8 @@ def live(
 class _NothingHappens:
     """The world of a landing: what begins in it never ends."""
 
-    def answer(self, call: Call, life: Life) -> Answer:
-        return Answer(None, took=timedelta(days=1))
+    def answer(self, call: Call, life: Life) -> Returned:
+        return Returned(None, took=timedelta(days=1))
 
     def waits(self, wait: Wait, life: Life) -> None:
         """Nobody watches."""
@@ -91,11 +102,13 @@ def _landing(life: Life) -> Landing:
         progress = life.progress()
     finally:
         life.close()
+    step = progress.step
     if life.outcome is not None:
-        return Landing(life.outcome.step, "ended", life.outcome.exit, None, progress)
-    if life.under_way():
-        return Landing(progress.step, "activity", None, None, progress)
-    return Landing(progress.step, "timer", None, life.next_timer(), progress)
+        return Landing(life.outcome.step, None, "ended", life.outcome.exit, None, progress)
+    if (activity := life.under_way()) is not None:
+        return Landing(step, activity, "activity", None, None, progress)
+    part, until = life.next_timer() or (step, None)
+    return Landing(step, part, "timer", None, until, progress)
 
 
 def _lived(life: Life) -> End:
@@ -104,6 +117,6 @@ def _lived(life: Life) -> End:
             pass
         if life.outcome is None or not life.ended:
             raise CannotRun("it waits for what never comes: give its wait a time-out")
-        return End(life.outcome, life.memory(), life.now)
+        return End(life.outcome, life.memory(), life.now, life.handed_over_to)
     finally:
         life.close()

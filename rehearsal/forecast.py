@@ -12,7 +12,7 @@ from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.worker import Replayer
 
 from domain.flows import OnEdit
-from domain.memory import Memory, present_name
+from domain.memory import Memory, present_name, whole_of
 from rehearsal.engine import Landing, first_steps
 from rehearsal.instances import CannotRun
 from runtime.in_turns import in_turns
@@ -85,7 +85,7 @@ class Forecaster:
             recollection = await recall(history, self._flow.about.renamed, self._client.data_converter)
         except Unreadable as error:
             return Forecast(run, Fate.CANNOT, None, reason=str(error))
-        step = recollection.step and present_name(recollection.step, self._flow.about.renamed)
+        step = recollection.step and whole_of(present_name(recollection.step, self._flow.about.renamed))
         if run.build in (None, self._build):
             return await self._on_this_version(run, history, step)
         if self._moves:

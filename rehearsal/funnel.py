@@ -43,6 +43,43 @@ class Interval(BaseModel):
         return cls(share=round(share, 6), low=round(max(middle - reach, 0), 6), high=round(min(middle + reach, 1), 6))
 
 
+class LeadCount(BaseModel):
+    """Leads of one rep: offered or given by hand, and accepted."""
+
+    offered: int
+    accepted: int
+
+
+class TeamReport(BaseModel):
+    """What people of the team had to do with the contacts."""
+
+    approvals: dict[str, int]
+    """By what became of them."""
+    tasks: dict[str, int]
+    """By what became of them."""
+    leads: dict[str, LeadCount]
+    """By rep."""
+    queued: int
+    """Leads that nobody could take for some time."""
+    accepted_after: timedelta | None
+    """Half of the leads that were accepted took no longer, since they came to be assigned."""
+
+    @classmethod
+    def of(cls, stories: Sequence[Story]) -> TeamReport:
+        offered = Counter(rep for story in stories for rep in story.offers)
+        accepted = Counter(story.rep for story in stories)
+        return cls(
+            approvals=_by_frequency(Counter(each for story in stories for each in story.approvals)),
+            tasks=_by_frequency(Counter(each for story in stories for each in story.tasks)),
+            leads={
+                rep: LeadCount(offered=count, accepted=accepted[rep])
+                for rep, count in sorted(offered.items(), key=lambda item: (len(item[0]), item[0]))
+            },
+            queued=sum(story.queued for story in stories),
+            accepted_after=_median(story.accepted_after for story in stories),
+        )
+
+
 class Report(BaseModel):
     """A simulation's result. Everything but `stories` follows from them."""
 
@@ -56,6 +93,9 @@ class Report(BaseModel):
     messages_mean: float
     messages: dict[int, int]
     """Contacts by how many messages they got."""
+    handed_over: dict[str, int]
+    """Contacts by the flow that took them over."""
+    team: TeamReport
     funnel: list[StepCount]
     stories: list[Story]
 
@@ -63,18 +103,18 @@ class Report(BaseModel):
     def of(cls, asked: Asked, goal: Goal, stories: Sequence[Story]) -> Report:
         """`stories` are one or more."""
         times = [
-            story.goal_after.total_seconds()
-            for story in stories
-            if story.goal_after is not None and story.goal_after <= goal.within
+            story.goal_after for story in stories if story.goal_after is not None and story.goal_after <= goal.within
         ]
         return cls(
             asked=asked,
             goal=goal,
             reached_goal=Interval.of(len(times), len(stories)),
-            goal_after=timedelta(seconds=round(median(times))) if times else None,
+            goal_after=_median(times),
             exits=_by_frequency(Counter(str(story.exit) for story in stories)),
             messages_mean=round(fmean(story.messages for story in stories), 3),
             messages=dict(sorted(Counter(story.messages for story in stories).items())),
+            handed_over=_by_frequency(Counter(flow for story in stories for flow in story.handed_over_to)),
+            team=TeamReport.of(stories),
             funnel=_funnel(stories),
             stories=list(stories),
         )
@@ -160,6 +200,12 @@ def _ordered(ways: Sequence[list[str]]) -> list[str]:
 
 def _latest(steps: Iterable[str], place: Mapping[str, int]) -> int:
     return max((place.get(step, -1) for step in steps), default=-1)
+
+
+def _median(times: Iterable[timedelta | None]) -> timedelta | None:
+    """In whole seconds; None of nothing."""
+    known = [time.total_seconds() for time in times if time is not None]
+    return timedelta(seconds=round(median(known))) if known else None
 
 
 def _by_frequency(counts: Counter[str]) -> dict[str, int]:

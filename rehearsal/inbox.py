@@ -1,10 +1,11 @@
-"""What a contact received, for tests to look at."""
+"""What a contact, or a person of the team, received, for tests to look at."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from email.utils import parseaddr
 from html import unescape
 from typing import overload
 
@@ -31,7 +32,7 @@ class Received:
 
 
 class Inbox(Sequence[Received]):
-    """A contact's emails, the oldest first."""
+    """Emails, the oldest first."""
 
     def __init__(self, messages: Sequence[Received]) -> None:
         self.messages = list(messages)
@@ -41,6 +42,14 @@ class Inbox(Sequence[Received]):
         """All that an outbox holds."""
         found = (outbox.read(summary.message_id) for summary in reversed(outbox.page(_ALL)))
         return cls([_received(message) for message in found if message is not None])
+
+    def to(self, address: str) -> Inbox:
+        """The emails to one address."""
+        return Inbox([message for message in self if parseaddr(message.to)[1] == address])
+
+    def besides(self, address: str) -> Inbox:
+        """The emails to anybody else."""
+        return Inbox([message for message in self if parseaddr(message.to)[1] != address])
 
     @property
     def steps(self) -> list[str]:

@@ -12,7 +12,7 @@ templates, on Temporal's test server; emails end up in an outbox.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -20,32 +20,50 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Protocol
 
+from pydantic import JsonValue
+from sqlmodel.ext.asyncio.session import AsyncSession
 from temporalio.client import WorkflowExecutionStatus
 from temporalio.testing import WorkflowEnvironment
 
 from domain.contacts import ContactProfile
 from domain.messages import Mailer
+from domain.people import PersonProfile
+from domain.working_time import Weekday
 from emails.templates import Templates
 from integrations.outbox.mailer import OutboxMailer
 from integrations.outbox.reader import Outbox
-from rehearsal.enrolled import Journey, JourneyFailed
+from rehearsal.clock import ServerTime
+from rehearsal.enrolled import Journey
 from rehearsal.stage import MEMORY, StageSettings, flow_name, fresh_database, skipping_server, templates_of
+from rehearsal.travelling import JourneyFailed, Stage
 from runtime.dispatch import Dispatcher
 from store.contacts import upsert_contact
 from store.database import Database
 from store.enrollments import enroll
+from store.events import record_event
+from store.people import insert_person
+from store.tables import ContactRow, EventRow, new_id, now, on_clock
 from worker.process import working
-from workflows.discovery import FlowClass
+from workflows.discovery import FlowClass, discover_flows
 
 ADA = ContactProfile(email="ada@example.com", first_name="Ada", last_name="Lovelace")
 """Who a journey is about unless it says otherwise."""
+MARTA = PersonProfile(email="marta@example.com", name="Marta Salas", roles=["sales_manager"])
+ROSA = PersonProfile(email="rosa@example.com", name="Rosa Pérez", roles=["sales"])
+RAUL = PersonProfile(email="raul@example.com", name="Raúl Soto", roles=["sales"])
+"""People for `journey(…, people=[…])`: a manager and two reps, in the office from 9 to 18 (UTC), Monday to Friday."""
+
+
+Past = Sequence[tuple[str, Mapping[str, JsonValue]]]
+"""Events that happened to the contact on the day before, in order, each with its properties."""
 
 
 class JourneyStarter(Protocol):
     """What the fixture `journey` is.
 
-    `contact` enters the flow with these `settings`, and with `consent` to topics or refusals of them. A flow that is
-    not of `workflows/` needs its `templates`. Another `mailer` than the outbox leaves the inbox empty.
+    `contact` enters the flow with these `settings`, with `consent` to topics or refusals of them, and with a `past`;
+    `people` are the team. A flow that is not of `workflows/` needs its `templates`. Another `mailer` than the outbox
+    leaves the inbox empty. Under skipped time it begins on a Monday at 9 (UTC).
     """
 
     def __call__(
@@ -53,6 +71,8 @@ class JourneyStarter(Protocol):
         flow: FlowClass,
         contact: ContactProfile = ADA,
         consent: Mapping[str, bool] | None = None,
+        people: Sequence[PersonProfile] = (),
+        past: Past = (),
         mailer: Mailer | None = None,
         templates: Templates | None = None,
         **settings: Any,
@@ -64,12 +84,14 @@ async def journey(
     flow: FlowClass,
     contact: ContactProfile = ADA,
     consent: Mapping[str, bool] | None = None,
+    people: Sequence[PersonProfile] = (),
+    past: Past = (),
     mailer: Mailer | None = None,
     templates: Templates | None = None,
     **settings: Any,
 ) -> AsyncIterator[Journey]:
     """Enroll a contact, with a server, a database and a worker of its own; the end of the block takes them down."""
-    async with _enrolled(flow, contact, consent, mailer, templates, settings) as begun:
+    async with _enrolled(flow, contact, consent, people, past, mailer, templates, settings) as begun:
         yield begun
 
 
@@ -86,12 +108,14 @@ class JourneysOn:
         flow: FlowClass,
         contact: ContactProfile = ADA,
         consent: Mapping[str, bool] | None = None,
+        people: Sequence[PersonProfile] = (),
+        past: Past = (),
         mailer: Mailer | None = None,
         templates: Templates | None = None,
         **settings: Any,
     ) -> AsyncIterator[Journey]:
         around = (self.environment, self.database)
-        async with _enrolled(flow, contact, consent, mailer, templates, settings, *around) as begun:
+        async with _enrolled(flow, contact, consent, people, past, mailer, templates, settings, *around) as begun:
             yield begun
 
 
@@ -100,6 +124,8 @@ async def _enrolled(
     flow: FlowClass,
     contact: ContactProfile,
     consent: Mapping[str, bool] | None,
+    people: Sequence[PersonProfile],
+    past: Past,
     mailer: Mailer | None,
     templates: Templates | None,
     settings: Mapping[str, Any],
@@ -114,6 +140,13 @@ async def _enrolled(
         folder = Path(stack.enter_context(TemporaryDirectory(prefix="cauce-journey-", dir=MEMORY)))
         server = environment if environment is not None else await stack.enter_async_context(skipping_server())
         records = database if database is not None else await stack.enter_async_context(fresh_database(folder))
+        time = ServerTime(server)
+        if server.supports_time_skipping_v1:
+            await time.ask()
+            if environment is None:
+                # Whatever day it is: weekdays, office hours and local times are the same in every run.
+                await time.skip_to(Weekday.MONDAY, hour=9)
+            stack.enter_context(on_clock(time))
         configuration = StageSettings(data_dir=folder)
         dispatcher = Dispatcher(records, server.client, {name: flow.about})
         await stack.enter_async_context(
@@ -125,16 +158,19 @@ async def _enrolled(
                 templates,
                 {name: flow},
                 versioned=not server.supports_time_skipping_v1,
+                known={name: each.about for name, each in discover_flows().items()},
             )
         )
         async with records.write() as session:
-            person = (await upsert_contact(session, contact, consent or {}, "rehearsal")).contact
+            enters = (await upsert_contact(session, contact, consent or {}, "rehearsal")).contact
+            await _prepare(session, enters, people, past)
             row = await enroll(
-                session, flow=name, contact_id=person.id, settings=overrides, reenroll_after=timedelta(0)
+                session, flow=name, contact_id=enters.id, settings=overrides, reenroll_after=timedelta(0)
             )
         if not await dispatcher.start(row):
             raise AssertionError(f"{contact.email} is in {name} already, and that enrollment is still ending")
-        begun = Journey(flow, server, records, dispatcher, Outbox(configuration.outbox_folder), row)
+        around = Stage(server, time, records, dispatcher, Outbox(configuration.outbox_folder))
+        begun = Journey(flow, around, row, contact.email)
         try:
             await begun.settle_if_skipping()
             yield begun
@@ -144,6 +180,23 @@ async def _enrolled(
             raise
         finally:
             await _end(begun)
+
+
+async def _prepare(session: AsyncSession, contact: ContactRow, people: Sequence[PersonProfile], past: Past) -> None:
+    for person in people:
+        await insert_person(session, person)
+    yesterday = now() - timedelta(days=1)
+    for event, properties in past:
+        row = EventRow(
+            id=new_id(),
+            contact_id=contact.id,
+            name=event,
+            properties=dict(properties),
+            occurred_at=yesterday,
+            received_at=yesterday,
+            delivered_at=yesterday,
+        )
+        await record_event(session, contact, row)
 
 
 async def _end(begun: Journey) -> None:

@@ -11,13 +11,14 @@ import heapq
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, Protocol, TypeVar
+from typing import Protocol
 
 from temporalio.api.common.v1 import Payload
 from temporalio.api.failure.v1 import CanceledFailureInfo, Failure
 from temporalio.bridge.proto.activity_result import ActivityResolution, Cancellation, Success
 from temporalio.bridge.proto.workflow_activation import (
     CancelWorkflow,
+    DoUpdate,
     FireTimer,
     ResolveActivity,
     SignalWorkflow,
@@ -27,66 +28,34 @@ from temporalio.bridge.proto.workflow_commands import (
     ActivityCancellationType,
     ScheduleActivity,
     ScheduleLocalActivity,
+    UpdateResponse,
     WorkflowCommand,
 )
-from temporalio.contrib.pydantic import pydantic_data_converter
 
 from activities.enrollments import EndEnrollment
 from domain.flows import Enrollment, Outcome, Progress
 from domain.memory import Happening, Memory
+from domain.questions import Answer, Refusal
+from rehearsal.calls import CONVERTER, Call, Returned, Wait
 from rehearsal.instances import CannotRun, Instance
 from workflows.discovery import FlowClass
-
-T = TypeVar("T")
 
 SUGGEST_NEW_RUN_AFTER = 4096
 """Events of a history after which the server suggests to continue as new, unless told otherwise."""
 _MOST_RUNS = 1000
+_MOST_ACTIVITIES = 1000
+"""A lead in a queue that nobody looks after asks for one each day, for ever."""
 _END = "enrollment.end"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_CONVERTER = pydantic_data_converter.payload_converter
 _WAITS_FOR_ITS_END = ActivityCancellationType.WAIT_CANCELLATION_COMPLETED
 _ONLY_SHOWN = frozenset({"upsert_workflow_search_attributes", "modify_workflow_properties", "set_patch_marker"})
 """Commands that change nothing in how an enrollment goes on."""
 
 
-@dataclass(frozen=True)
-class Call:
-    """An activity that a flow asks for. `step` is its activity id, `summary` what an operator reads of it."""
-
-    activity: str
-    step: str
-    summary: str
-    at: datetime
-    arguments: tuple[Payload, ...]
-
-    def argument(self, kind: type[T]) -> T:
-        """The only argument."""
-        (value,) = _CONVERTER.from_payloads(self.arguments, [kind])
-        return value  # type: ignore[no-any-return]
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What an activity returns, and the virtual time that it took."""
-
-    result: Any
-    took: timedelta = timedelta(0)
-
-
-@dataclass(frozen=True)
-class Wait:
-    """A timer that a flow begins. `summary` is what an operator reads of it, and begins with the step's name."""
-
-    summary: str
-    at: datetime
-    until: datetime
-
-
 class World(Protocol):
     """What is around one enrollment. It may tell the life what happens, now or later."""
 
-    def answer(self, call: Call, life: Life) -> Answer:
+    def answer(self, call: Call, life: Life) -> Returned:
         """Do what an activity does, all but `enrollment.end`. Raises: CannotRun if it does not know the activity."""
 
     def waits(self, wait: Wait, life: Life) -> None:
@@ -106,19 +75,24 @@ class Life:
     ) -> None:
         self.flow = flow
         self.outcome: Outcome | None = None
+        self.handed_over_to: str | None = None
+        """The flow that takes the contact over, since the goal was reached."""
         self.ended = False
-        self._contact_id = enrollment.contact_id
+        self._contact_id = enrollment.id
         self._input: Payload | None = _payload(enrollment)
         self._world = world
         self._suggest_after = suggest_new_run_after
         self._ns = _nanoseconds(begin)
         self._due: list[tuple[int, int, Callable[[], None]]] = []
         self._told = 0
+        self._asked_for = 0
         self._runs = 0
         self._run: Instance
         self._events = 0
-        self._timers: dict[int, datetime] = {}
+        self._timers: dict[int, Wait] = {}
         self._activities: dict[int, _UnderWay] = {}
+        self._updates: dict[str, DoUpdate] = {}
+        """Told, and not answered yet."""
 
     # -- What the world may tell -----------------------------------------------------------------------------------
 
@@ -135,6 +109,17 @@ class Life:
         """Signal an event to the flow, now."""
         signal = SignalWorkflow(signal_name="event", input=[_payload(happening)], originating_event_id=self._events + 1)
         self._activate(WorkflowActivationJob(signal_workflow=signal), events=1)
+
+    def answers(self, answer: Answer) -> None:
+        """Somebody answers what the flow asks people, now. One that the flow refuses changes nothing."""
+        self._update(DoUpdate(name="answer", input=[_payload(answer)]))
+
+    def hold(self) -> None:
+        """Hold the enrollment, now, as an operator may."""
+        self._update(DoUpdate(name="hold"))
+
+    def resume(self) -> None:
+        self._update(DoUpdate(name="resume"))
 
     def cancel(self) -> None:
         """Cancel the enrollment, now, as an operator may."""
@@ -159,20 +144,21 @@ class Life:
 
     def progress(self) -> Progress:
         """What the flow answers when it is asked where the enrollment is."""
-        (progress,) = _CONVERTER.from_payloads([self._run.query("progress", self._ns)], [Progress])
+        (progress,) = CONVERTER.from_payloads([self._run.query("progress", self._ns)], [Progress])
         return progress  # type: ignore[no-any-return]
 
     def memory(self) -> Memory:
         """What the flow remembers at the moment."""
         return self._run.memory()
 
-    def under_way(self) -> bool:
-        """Whether an activity is."""
-        return bool(self._activities)
+    def under_way(self) -> str | None:
+        """The step of an activity that is, or the part of one."""
+        return next((activity.step for activity in self._activities.values()), None)
 
-    def next_timer(self) -> datetime | None:
-        """When the first timer fires, if any is set."""
-        return min(self._timers.values(), default=None)
+    def next_timer(self) -> tuple[str, datetime] | None:
+        """The step, or the part of one, whose timer fires first, if any is set, and when."""
+        first = min(self._timers.values(), key=lambda wait: wait.until, default=None)
+        return None if first is None else (first.summary.partition(": ")[0], first.until)
 
     def close(self) -> None:
         """Let go of the run."""
@@ -200,6 +186,22 @@ class Life:
         suggested = self._events >= self._suggest_after
         self._obey(self._run.activate(job, self._ns, self._events, suggest_new_run=suggested))
 
+    def _update(self, update: DoUpdate) -> None:
+        self._told += 1
+        update.id = update.protocol_instance_id = f"update-{self._told}"
+        update.run_validator = True
+        self._updates[update.id] = update
+        # Its acceptance and its result are commands, and events of their own.
+        self._activate(WorkflowActivationJob(do_update=update), events=0)
+
+    def _learn(self, response: UpdateResponse) -> None:
+        if response.HasField("accepted"):
+            return
+        update = self._updates.pop(response.protocol_instance_id)
+        if response.rejected.application_failure_info.type == Refusal.MOVING:
+            # The run goes on as another one: that one is told, as whoever brings an answer does it.
+            self.at(self.now, lambda: self._update(update))
+
     def _obey(self, commands: Sequence[WorkflowCommand]) -> None:
         """Do what the flow asks for. A verb that asks for something new gets its case here."""
         for command in commands:
@@ -217,6 +219,8 @@ class Life:
                     self._start_timer(command)
                 case "cancel_timer":
                     self._timers.pop(command.cancel_timer.seq)
+                case "update_response":
+                    self._learn(command.update_response)
                 case "complete_workflow_execution" | "fail_workflow_execution" | "cancel_workflow_execution":
                     self.ended = True
                 case "continue_as_new_workflow_execution":
@@ -227,6 +231,11 @@ class Life:
     def _schedule(
         self, command: WorkflowCommand, order: ScheduleActivity | ScheduleLocalActivity, *, local: bool
     ) -> None:
+        self._asked_for += 1
+        if self._asked_for > _MOST_ACTIVITIES:
+            raise CannotRun(
+                f"it does {_MOST_ACTIVITIES} things and goes on: see that what it waits for comes to an end"
+            )
         call = Call(
             activity=order.activity_type,
             step=order.activity_id,
@@ -235,13 +244,16 @@ class Life:
             arguments=tuple(order.arguments),
         )
         if order.activity_type == _END:
-            self.outcome = call.argument(EndEnrollment).outcome
-            answer = Answer(None)
+            end = call.argument(EndEnrollment)
+            self.outcome, self.handed_over_to = end.outcome, end.hand_over_to
+            returned = Returned(None)
         else:
-            answer = self._world.answer(call, self)
+            returned = self._world.answer(call, self)
         patient = order.cancellation_type == _WAITS_FOR_ITS_END
-        activity = self._activities[order.seq] = _UnderWay(order.seq, _payload(answer.result), local, patient)
-        self.at(self.now + answer.took, lambda: self._resolve(activity))
+        activity = self._activities[order.seq] = _UnderWay(
+            call.step, order.seq, _payload(returned.result), local, patient
+        )
+        self.at(self.now + returned.took, lambda: self._resolve(activity))
 
     def _withdraw(self, seq: int) -> None:
         """Cancel an activity. One that the flow waits for is brought to its end first, like an email that is going."""
@@ -264,9 +276,9 @@ class Life:
         # The SDK counts in floating seconds: their error is far below a microsecond.
         microseconds = round(command.start_timer.start_to_fire_timeout.ToNanoseconds() / 1000)
         run, seq, until = self._runs, command.start_timer.seq, self.now + timedelta(microseconds=microseconds)
-        self._timers[seq] = until
+        wait = self._timers[seq] = Wait(_summary(command), self.now, until)
         self.at(until, lambda: self._fire(run, seq))
-        self._world.waits(Wait(_summary(command), self.now, until), self)
+        self._world.waits(wait, self)
 
     def _fire(self, run: int, seq: int) -> None:
         if self._runs == run and self._timers.pop(seq, None) is not None:
@@ -275,6 +287,7 @@ class Life:
 
 @dataclass
 class _UnderWay:
+    step: str
     seq: int
     result: Payload
     local: bool
@@ -289,14 +302,14 @@ class _UnderWay:
 
 
 def _payload(value: object) -> Payload:
-    (payload,) = _CONVERTER.to_payloads([value])
+    (payload,) = CONVERTER.to_payloads([value])
     return payload
 
 
 def _summary(command: WorkflowCommand) -> str:
     if not command.user_metadata.HasField("summary"):
         return ""
-    (summary,) = _CONVERTER.from_payloads([command.user_metadata.summary], [str])
+    (summary,) = CONVERTER.from_payloads([command.user_metadata.summary], [str])
     return str(summary)
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
 
 from temporalio.api.history.v1 import HistoryEvent
 from temporalio.client import WorkflowHistory
 
+from domain.flows import STATE_ATTRIBUTE
 from rehearsal.standing import attributes_of, kind_of, summary_of
 
 _MESSAGE = re.compile(r'message: "((?:[^"\\]|\\.)*)"')
@@ -20,6 +22,8 @@ _DOES: dict[str, str] = {
     "FailWorkflow": "fails the enrollment",
     "LocalActivity": "records that the enrollment ended",
     "Timer": "waits",
+    "Update": "answers somebody",
+    "UpsertSearchAttributes": "shows what the enrollment waits for",
 }
 """By the SDK's machine, which is what the code at hand commands."""
 
@@ -87,7 +91,21 @@ def _done(event: HistoryEvent, history: WorkflowHistory) -> str:
         return f"does step {attributes.activity_id}"
     if kind == "marker_recorded":
         return "records that the enrollment ended"
+    if kind == "upsert_workflow_search_attributes":
+        return f"shows the state {_state(event)}"
+    if kind == "workflow_execution_update_accepted":
+        name = attributes.accepted_request.input.name
+        return _TOLD_TO_IT.get(name, f"is told {name}")
     return f"has {kind.replace('_', ' ')}"
+
+
+_TOLD_TO_IT = {"answer": "takes an answer", "hold": "is held", "resume": "goes on after a hold"}
+
+
+def _state(event: HistoryEvent) -> str:
+    """What operators see that the enrollment waits for."""
+    fields = event.upsert_workflow_search_attributes_event_attributes.search_attributes.indexed_fields
+    return str(json.loads(fields[STATE_ATTRIBUTE].data)) if STATE_ATTRIBUTE in fields else "of something else"
 
 
 def _step_of_timer(event: HistoryEvent) -> str:

@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 
+from pydantic import JsonValue
+
+from activities.contacts import AttributeAmong, AttributeBracket, Found, LocalMoment, Moment
+from activities.crm import ApplyChange
 from activities.email import SendEmail
-from domain.events import LEAVING_EVENTS, concerns
+from activities.enrollments import HandedOver, HandOver
+from domain.crm import AddScore, CrmResult, Sunset
+from domain.events import LEAVING_EVENTS, NO_ACTS, SUNSET, concerns
 from domain.flows import FlowType
+from domain.local_time import next_local
 from domain.memory import Happening
 from domain.messages import MessageStatus, SendResult, refusal
-from rehearsal.behaviour import Behaviour, Habit, MessageTypes, draw, habits
+from rehearsal.behaviour import Behaviour, MessageTypes
+from rehearsal.calls import Call, Returned, Wait
+from rehearsal.chances import Habit, draw, habits
+from rehearsal.colleagues import Colleagues
 from rehearsal.instances import CannotRun
-from rehearsal.life import Answer, Call, Life, Wait
+from rehearsal.life import Life
 
 _SENDING_TAKES = timedelta(seconds=1)
 _BOUNCED = "bounced"
@@ -27,16 +38,28 @@ class Person:
     """
 
     def __init__(
-        self, number: int, seed: int, about: FlowType, messages: MessageTypes, behaviour: Behaviour, enters: datetime
+        self,
+        number: int,
+        seed: int,
+        about: FlowType,
+        settings: Mapping[str, JsonValue],
+        messages: MessageTypes,
+        behaviour: Behaviour,
+        enters: datetime,
     ) -> None:
+        """`settings` are the enrollment's overrides."""
         self.number = number
         self.persona = behaviour.persona_at(draw(seed, number, "persona"))
         self.goal_at: datetime | None = None
-        """When the goal's event happens first, even after the enrollment ended."""
+        """When an event that reaches the goal happens first, even after the enrollment ended."""
         self.messages = 0
         """That arrived."""
+        self.colleagues = Colleagues(number, seed, behaviour)
+        self.handed_over_to: list[str] = []
         self._seed = seed
         self._about = about
+        self._settings = settings
+        self._score = 0
         self._types = messages
         self._behaviour = behaviour
         self._enters = enters
@@ -52,7 +75,7 @@ class Person:
         chances = self._behaviour.events_of(self.persona)
         self._intend(habits(chances, self._about.goal.event), "event", self._enters, life)
 
-    def answer(self, call: Call, life: Life) -> Answer:
+    def answer(self, call: Call, life: Life) -> Returned:
         """A new kind of activity gets its row in the table at the end."""
         if call.activity not in _ANSWERS:
             raise CannotRun(
@@ -63,8 +86,8 @@ class Person:
     def waits(self, wait: Wait, life: Life) -> None:
         """A contact notices nothing of it."""
 
-    def _email(self, call: Call, life: Life) -> Answer:
-        message = call.argument(SendEmail).message
+    def _email(self, call: Call, life: Life) -> Returned:
+        message = call.argument(SendEmail).message or call.step
         if message not in self._types:
             known = ", ".join(self._types) or "none"
             raise CannotRun(
@@ -74,7 +97,7 @@ class Person:
         kind = self._types[message]
         reason = refusal(kind.message_class, kind.topic, self._consent, frozenset(self._suppressions))
         if reason is not None:
-            return Answer(SendResult(status=MessageStatus.SKIPPED, reason=reason))
+            return Returned(SendResult(status=MessageStatus.SKIPPED, reason=reason))
         self._came[message] += 1
         self.messages += 1
         arrives = call.at + _SENDING_TAKES
@@ -83,7 +106,7 @@ class Person:
         if any(habit.event == _BOUNCED and self._does(habit, message, self._came[message]) for habit in reactions):
             reactions = [habit for habit in reactions if habit.event == _BOUNCED]
         self._intend(reactions, message, arrives, life, self._came[message])
-        return Answer(SendResult(status=MessageStatus.SENT), took=_SENDING_TAKES)
+        return Returned(SendResult(status=MessageStatus.SENT), took=_SENDING_TAKES)
 
     def _intend(self, chances: list[Habit], what: str, since: datetime, life: Life, nth: int = 1) -> None:
         moments: dict[str | None, datetime] = {None: since}
@@ -94,7 +117,7 @@ class Person:
                 self._plan(habit.event, moment, f"{self.number}/{what}/{nth}/{habit.event}", life)
 
     def _plan(self, event: str, moment: datetime, event_id: str, life: Life) -> None:
-        if event == self._about.goal.event:
+        if event in self._about.goal.events(self._settings):
             self.goal_at = min(moment, self.goal_at or moment)
         life.at(moment, lambda: self._happens(Happening.of(event_id, event), life))
 
@@ -102,8 +125,43 @@ class Person:
         """As the API takes an event: an address may be suppressed, and the flow is told of what concerns it."""
         if happening.name in LEAVING_EVENTS:
             self._suppressions.add(LEAVING_EVENTS[happening.name])
-        if concerns(self._about, happening.name):
+        elif happening.name not in NO_ACTS:
+            self._suppressions.discard(SUNSET)
+        if concerns(self._about, happening.name, self._settings):
             life.hears(happening)
+
+    # -- What is known of the contact, and changes ------------------------------------------------------------------
+
+    def _among(self, call: Call, life: Life) -> Returned:
+        order = call.argument(AttributeAmong)
+        word = self._attribute(order.attribute)
+        return Returned(Found(answer=word if word in order.among else None))
+
+    def _bracket(self, call: Call, life: Life) -> Returned:
+        order = call.argument(AttributeBracket)
+        number = _number(self._attribute(order.attribute))
+        return Returned(Found(answer=None if number is None else bisect_right(order.bounds, number)))
+
+    def _local_moment(self, call: Call, life: Life) -> Returned:
+        order = call.argument(LocalMoment)
+        return Returned(Moment(moment=next_local(call.at, "UTC", order.at, order.days)))
+
+    def _change(self, call: Call, life: Life) -> Returned:
+        change = call.argument(ApplyChange).change
+        if isinstance(change, Sunset):
+            self._suppressions.add(SUNSET)
+        if isinstance(change, AddScore):
+            self._score += change.points
+            return Returned(CrmResult(status="done", score=self._score))
+        return Returned(CrmResult(status="done"))
+
+    def _hand_over(self, call: Call, life: Life) -> Returned:
+        flow = call.argument(HandOver).flow
+        self.handed_over_to.append(flow)
+        return Returned(HandedOver(status="enrolled", flow=flow))
+
+    def _attribute(self, name: str) -> str | None:
+        return self._behaviour.attribute(name, self.persona, self._draw("attribute", name))
 
     def _does(self, habit: Habit, what: str, nth: int) -> bool:
         return self._draw(what, nth, habit.event) < habit.probability
@@ -112,5 +170,25 @@ class Person:
         return draw(self._seed, self.number, *key)
 
 
-_ANSWERS: Mapping[str, Callable[[Person, Call, Life], Answer]] = {"email.send": Person._email}
+def _number(text: str | None) -> float | None:
+    try:
+        return None if text is None else float(text)
+    except ValueError:
+        return None
+
+
+_ANSWERS: Mapping[str, Callable[[Person, Call, Life], Returned]] = {
+    "approval.ask": lambda person, call, life: person.colleagues.ask(call, life),
+    "approval.close": lambda person, call, life: person.colleagues.close_approval(call, life),
+    "contact.among": Person._among,
+    "contact.bracket": Person._bracket,
+    "contact.local_moment": Person._local_moment,
+    "crm.apply": Person._change,
+    "email.send": Person._email,
+    "enrollment.hand_over": Person._hand_over,
+    "lead.accept": lambda person, call, life: person.colleagues.accept(call, life),
+    "lead.offer": lambda person, call, life: person.colleagues.offer(call, life),
+    "task.close": lambda person, call, life: person.colleagues.close_task(call, life),
+    "task.open": lambda person, call, life: person.colleagues.give_task(call, life),
+}
 """What stands in for each activity."""

@@ -18,7 +18,7 @@ from temporalio.client import WorkflowHistory
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.worker import Replayer
 
-from domain.memory import present_name
+from domain.memory import present_name, whole_of
 from rehearsal.engine import first_steps
 from rehearsal.instances import CannotRun
 from rehearsal.nondeterminism import in_words
@@ -86,26 +86,26 @@ async def replay(recorded: Recorded, flow: FlowClass) -> Verdict:
     """Judge one history. Takes some ten milliseconds."""
     history = recorded.history()
     standing = Standing(history)
+    waits = standing.wait is not None or standing.held
     at_hand = recorded.version == build_id(flow)
     differs = await differences(history, flow)
-    if differs is None and standing.wait is None:
+    if differs is None and not waits:
         return Verdict(recorded, Fate.REPLAYS, "")
-    if standing.wait is None and not at_hand:
+    if not waits and not at_hand:
         return Verdict(recorded, Fate.OVER, "")
-    if standing.wait is None or (at_hand and differs is not None):
+    if not waits or (at_hand and differs is not None):
         return Verdict(recorded, Fate.STUCK, _failure(recorded, standing, differs or "", _NEW_VERSION))
-    step = present_name(standing.wait.step, flow.about.renamed)
     try:
-        lands = await landing(history, flow)
+        stood, lands = await landing(history, flow)
     except (CannotRun, Unreadable) as error:
         why = f"with the contact's memory, the code cannot begin: {error}"
         return Verdict(recorded, Fate.STUCK, _failure(recorded, standing, why, _MEND))
-    if differs is None and lands == step:
+    if differs is None and lands == stood:
         return Verdict(recorded, Fate.REPLAYS, "")
     if at_hand:  # the replayer compares waits by their order alone, not by what they are waits for
-        why = f"where the history waits in {step}, the code comes to {lands}"
+        why = f"where the history waits in {stood}, the code comes to {lands}"
         return Verdict(recorded, Fate.STUCK, _failure(recorded, standing, why, _NEW_VERSION))
-    return Verdict(recorded, Fate.CARRIED, f"to {lands}")
+    return Verdict(recorded, Fate.CARRIED, f"to {whole_of(lands)}")
 
 
 async def differences(history: WorkflowHistory, flow: FlowClass) -> str | None:
@@ -120,14 +120,17 @@ async def differences(history: WorkflowHistory, flow: FlowClass) -> str | None:
     return None if failure is None else in_words(failure, history)
 
 
-async def landing(history: WorkflowHistory, flow: FlowClass) -> str:
-    """Begin the code at hand with the memory of a history; answer the step that the contact comes to.
+async def landing(history: WorkflowHistory, flow: FlowClass) -> tuple[str, str]:
+    """Where the contact stood, and where they come to as the code at hand begins with the memory of the history.
 
+    Each is a step or part of one. A contact who is held comes to where they go on once resumed.
     Raises: Unreadable, CannotRun.
     """
     recollection = await recall(history, flow.about.renamed)
+    stood = present_name(recollection.step or "its beginning", flow.about.renamed)
     enrollment = recollection.enrollment.model_copy(update={"memory": recollection.memory})
-    return first_steps(flow, enrollment, moment_of(history.events[-1])).step or "its end"
+    lands = first_steps(flow, enrollment, moment_of(history.events[-1]))
+    return stood, lands.part or lands.step or "its end"
 
 
 _NEW_VERSION = """\

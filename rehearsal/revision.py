@@ -26,7 +26,7 @@ from rehearsal.simulation import Asked, CannotSimulate, message_types, simulate
 from workflows.discovery import discover_flows
 
 ROOT = Path(__file__).parents[1]
-FORMAT = 1
+FORMAT = 2
 """Of what two revisions say to each other, and of how contacts are drawn: a change of either needs another number."""
 _ABOUT_BYTECODE = frozenset({"PYTHONDONTWRITEBYTECODE", "PYTHONPYCACHEPREFIX"})
 _SIMULATOR = Path("rehearsal", "revision.py")

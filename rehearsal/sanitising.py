@@ -1,8 +1,8 @@
 """Takes out of a history what is of one machine and one moment, so that the same code leaves the same bytes anywhere.
 
 Replaying needs a history's events, their order and what they carry. It does not need who worked on them, nor when in
-the real world. Ids become numbers in the order of their appearance, and time is what the journey's waits add up to,
-from a fixed beginning: what a step's work took is not part of it.
+the real world. Ids become numbers in the order of their appearance, but for those of questions, which the flow's code
+computes; time is what the journey's waits add up to, from a fixed beginning: what a step's work took is not part of it.
 """
 
 from __future__ import annotations
@@ -10,19 +10,28 @@ from __future__ import annotations
 import base64
 import json
 import re
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from pydantic import TypeAdapter
 from temporalio.client import WorkflowHistory
 
+from domain.questions import question_id
 from rehearsal.standing import kind_of, moment_of
 
-BEGINNING = datetime(2026, 1, 1, 9, tzinfo=UTC)
-"""When every recorded journey begins."""
+BEGINNING = datetime(2026, 1, 5, 9, tzinfo=UTC)
+"""When every recorded journey begins: a Monday, as all journeys do."""
 
 _UUID = re.compile(r"\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b")
 _MINUTE = re.compile(r"\b\d{4}-\d\d-\d\d \d\d:\d\d UTC\b")
 _MOMENT = re.compile(r"\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|\+00:00)")
+_DURATION = re.compile(r"P(?:\d+D)?T(?:\d+H)?(?:\d+M)?\d+\.\d+S")
+"""One with a fraction of a second: what is left of a round one after some work."""
+_KEY = re.compile(r"-\d{8}T\d{12}\b")
+"""When a hold was told first, in the id of its update: see `store.holds.Telling`."""
+_EXACT = TypeAdapter(timedelta)
+_ASKING = ("approval.ask", "task.open", "lead.offer")
 _OF_THE_MACHINE = frozenset(
     {
         "binaryChecksum",
@@ -44,9 +53,10 @@ def sanitised(history: WorkflowHistory) -> str:
     """The history as JSON, as Temporal exports it, ended by a line end."""
     document = json.loads(history.to_json())
     began = moment_of(history.events[0])
-    ids = _Numbers()
+    ids = _Numbers(_questions(history))
     at = BEGINNING
     timers: dict[int, datetime] = {}
+    accepted: dict[str, int] = {}
     task_completed = _task_completed(history)
     for event, written in zip(history.events, document["events"], strict=True):
         attributes = next(value for key, value in written.items() if key.endswith("EventAttributes"))
@@ -60,6 +70,11 @@ def sanitised(history: WorkflowHistory) -> str:
         elif kind == "workflow_task_completed":
             # The test server leaves this out, and means the start of the task where others mean its completion.
             attributes["startedEventId"] = str(event.event_id - 1)
+        elif kind == "workflow_execution_update_accepted":
+            accepted[attributes["acceptedRequest"]["meta"]["updateId"]] = event.event_id
+        elif kind == "workflow_execution_update_completed":
+            # The test server leaves this out too.
+            attributes["acceptedEventId"] = str(accepted[attributes["meta"]["updateId"]])
         if "workflowTaskCompletedEventId" in attributes:
             told = int(attributes["workflowTaskCompletedEventId"])
             attributes["workflowTaskCompletedEventId"] = str(task_completed.get(told, told))
@@ -69,13 +84,32 @@ def sanitised(history: WorkflowHistory) -> str:
 
 
 class _Numbers:
-    """Ids by the order in which they appear."""
+    """Ids by the order in which they appear. `questions` are enrollment and key of each question, by its id."""
 
-    def __init__(self) -> None:
+    def __init__(self, questions: Mapping[str, tuple[str, str]]) -> None:
         self._known: dict[str, str] = {}
+        self._questions = questions
 
     def of(self, found: re.Match[str]) -> str:
-        return self._known.setdefault(found[0], f"00000000-0000-7000-8000-{len(self._known) + 1:012}")
+        return self._number(found[0])
+
+    def _number(self, identity: str) -> str:
+        if identity in self._questions:
+            enrollment_id, key = self._questions[identity]
+            return question_id(self._number(enrollment_id), key)
+        return self._known.setdefault(identity, f"00000000-0000-7000-8000-{len(self._known) + 1:012}")
+
+
+def _questions(history: WorkflowHistory) -> dict[str, tuple[str, str]]:
+    """What was asked, as the workflow knows it: see `workflows.asking`."""
+    found = {}
+    for event in history.events:
+        order = event.activity_task_scheduled_event_attributes
+        if order.activity_type.name in _ASKING:
+            asked = json.loads(order.input.payloads[0].data)
+            key = "/".join(filter(None, (asked["step"], asked.get("content_hash"))))
+            found[question_id(asked["enrollment_id"], key)] = (asked["enrollment_id"], key)
+    return found
 
 
 class _Words:
@@ -88,6 +122,9 @@ class _Words:
 
     def text(self, text: str) -> str:
         text = _UUID.sub(self._ids.of, text)
+        text = _KEY.sub("", text)
+        if _DURATION.fullmatch(text):
+            text = _EXACT.dump_python(_without_work(_EXACT.validate_python(text)), mode="json")
         text = _MINUTE.sub(lambda found: self._moved(found, "%Y-%m-%d %H:%M UTC"), text)
         return _MOMENT.sub(lambda found: self._moved(found, None), text)
 

@@ -9,9 +9,11 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 
 from domain.flows import Enrollment, Exit
+from domain.memory import whole_of
 from emails.folder import read_messages
 from emails.templates import EMAILS
-from rehearsal.behaviour import Behaviour, MessageTypes, draw
+from rehearsal.behaviour import Behaviour, MessageTypes
+from rehearsal.chances import draw
 from rehearsal.engine import End, live
 from rehearsal.instances import CannotRun
 from rehearsal.person import Person
@@ -41,6 +43,19 @@ class Story(BaseModel):
     """Since entering, even if the enrollment had ended before."""
     messages: int
     steps: dict[str, str]
+    approvals: list[str]
+    """What became of each that people were asked for: approved, rejected, expired, withdrawn."""
+    tasks: list[str]
+    """done, overdue, withdrawn; open if the flow did not wait for it."""
+    offers: list[str]
+    """The reps who were offered the lead, or given it by hand, in order."""
+    rep: str | None
+    """Who took the lead."""
+    accepted_after: timedelta | None
+    """Since the contact came to be assigned."""
+    queued: bool
+    """Whether the lead waited for somebody who could take it."""
+    handed_over_to: list[str]
 
     @property
     def outcome(self) -> str:
@@ -104,27 +119,38 @@ def checked_settings(flow: FlowClass, overrides: Mapping[str, JsonValue]) -> dic
 
 def _story(number: int, asked: Asked, flow: FlowClass, messages: MessageTypes, behaviour: Behaviour) -> Story:
     enters = BEGINNING + timedelta(seconds=int(draw(asked.seed, number, "enters") * _ENTERING.total_seconds()))
-    person = Person(number, asked.seed, flow.about, messages, behaviour, enters)
-    enrollment = Enrollment(id=f"enrollment-{number}", contact_id=f"contact-{number}", settings=asked.settings)
+    person = Person(number, asked.seed, flow.about, asked.settings, messages, behaviour, enters)
+    enrollment = Enrollment(id=f"enrollment-{number}", settings=asked.settings)
     end = live(flow, enrollment, person, enters, foretold=person.foretell)
+    team = person.colleagues
     return Story(
         number=number,
         persona=person.persona,
         exit=end.outcome.exit,
-        step=end.outcome.step,
+        step=end.outcome.step and whole_of(end.outcome.step),
         reason=end.outcome.reason,
         ended_after=end.at - enters,
         goal_after=person.goal_at and person.goal_at - enters,
         messages=person.messages,
         steps=_steps(end),
+        approvals=list(team.approvals.values()),
+        tasks=list(team.tasks.values()),
+        offers=team.offers,
+        rep=team.rep,
+        accepted_after=team.accepted_after,
+        queued=team.queued,
+        handed_over_to=[*person.handed_over_to, *([end.handed_over_to] if end.handed_over_to else [])],
     )
 
 
 def _steps(end: End) -> dict[str, str]:
-    return {step: _said(result) for step, result in end.memory.finished.items()}
+    return {step: _said(result) for step, result in end.memory.finished.items() if step == whole_of(step)}
 
 
 def _said(result: JsonValue) -> str:
+    if result == {}:
+        return "unknown"  # what a look-up found of the contact
     if isinstance(result, dict):
-        return str(result.get("status", "done"))
-    return {True: "yes", False: "no"}.get(result, "done") if isinstance(result, bool) else "done"
+        said = next((result[name] for name in ("status", "outcome", "answer") if name in result), "done")
+        return f"bracket {said}" if isinstance(said, int) else str(said)
+    return {True: "yes", False: "no"}.get(result, "done") if isinstance(result, bool) else "waited"

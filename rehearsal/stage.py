@@ -22,7 +22,7 @@ from temporalio.testing import WorkflowEnvironment
 
 from emails.templates import Templates
 from runtime.settings import Settings
-from runtime.temporal import CONTACT_ID
+from runtime.temporal import SEARCH_ATTRIBUTES
 from store.database import Database, migrate
 from workflows.discovery import FlowClass
 
@@ -64,7 +64,9 @@ async def skipping_server() -> AsyncIterator[WorkflowEnvironment]:
         await environment.client.operator_service.add_search_attributes(
             AddSearchAttributesRequest(
                 namespace=environment.client.namespace,
-                search_attributes={CONTACT_ID.name: IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD},
+                search_attributes={
+                    attribute.name: IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD for attribute in SEARCH_ATTRIBUTES
+                },
             )
         )
         yield environment

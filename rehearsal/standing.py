@@ -49,6 +49,7 @@ class Standing:
 
     def __init__(self, history: WorkflowHistory) -> None:
         self.closed = False
+        self.held = False
         self.failed_task: str | None = None
         """The failure of the latest workflow task, until one succeeds."""
         self.activities: dict[int, str] = {}
@@ -94,6 +95,9 @@ class Standing:
             case "timer_fired" | "timer_canceled":
                 self.timers.pop(attributes.started_event_id, None)
                 self._signalled = self._signalled or kind == "timer_fired"
+            case "workflow_execution_update_accepted":
+                name = attributes.accepted_request.input.name
+                self.held = name == "hold" or (self.held and name != "resume")
             case _ if kind.startswith("activity_task_") and kind.removeprefix("activity_task_") in _ENDS:
                 self.activities.pop(attributes.scheduled_event_id, None)
                 self._signalled = True

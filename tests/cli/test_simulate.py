@@ -68,6 +68,23 @@ def test_the_default_behaviour_is_printed(cauce: Cauce, env: dict[str, str]) -> 
     assert (ROOT / "rehearsal/behaviour.toml").read_text() in said.stdout
 
 
+def test_it_says_what_people_of_the_team_had_to_do(cauce: Cauce, env: dict[str, str], behaviour: Path) -> None:
+    behaviour.write_text(
+        """
+[people]
+accept = { probability = 1, after = ["PT10M", "PT10M"] }
+done = { probability = 1, after = ["PT1H", "PT1H"] }
+[roles.sales]
+count = 2
+"""
+    )
+    words = ("simulate", "lead_assignment", "--contacts", "4", "--behaviour", str(behaviour))
+    lines = cauce(*words, env=env).stdout.splitlines()
+    assert "  tasks     4 given: 4 done" in lines
+    assert "            rep-1: 2 offered, 2 accepted" in lines
+    assert any(line.startswith("  leads     4 accepted, half of them within ") for line in lines)
+
+
 def test_json_tells_each_contacts_story(cauce: Cauce, env: dict[str, str], behaviour: Path) -> None:
     words = ("simulate", "onboarding", "--contacts", "3", "--behaviour", str(behaviour), "--json")
     document = json.loads(cauce(*words, "--set", "hand_after=PT1H", env=env).stdout)
@@ -81,7 +98,7 @@ def test_json_tells_each_contacts_story(cauce: Cauce, env: dict[str, str], behav
 @pytest.mark.parametrize(
     ("words", "line"),
     [
-        (("onbording",), "there is no flow onbording, only onboarding"),
+        (("onbording",), "there is no flow onbording, only "),
         (("onboarding", "--set", "tip_aftr=P1D"), "--set tip_aftr: "),
         (("onboarding", "--set", "tip_after=soon"), "--set tip_after: "),
         (("onboarding", "--set", "tip_after"), "expected name=value"),

@@ -16,6 +16,7 @@ from inspection.verb_calls import ARGUMENTS
 from rehearsal.enrolled import Journey
 from rehearsal.journey import MARTA, RAUL, ROSA, JourneyStarter
 from rehearsal.standing import Standing
+from store.people_tables import ApprovalRow, AssignmentRow, TaskRow
 from tests.project_copy import ROOT
 from workflows.discovery import discover_flows
 
@@ -88,7 +89,11 @@ async def rest(j: Journey, manner: str, rests: int) -> Standing:
 
 async def left_open(j: Journey) -> Sequence[str]:
     """What people are still asked, and leads that still take a rep's capacity."""
-    asked = [*(await j.approvals()), *(await j.tasks()), *(await j.offers())]
+    asked: list[ApprovalRow | TaskRow | AssignmentRow] = [
+        *(await j.approvals()),
+        *(await j.tasks()),
+        *(await j.offers()),
+    ]
     taken = [row.step for row in await j.offers() if row.person_id and row.released_at is None]
     return [row.step for row in asked if row.status in ("pending", "open", "offered", "queued")] + taken
 

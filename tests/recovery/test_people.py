@@ -1,4 +1,4 @@
-"""`kill -9` while people are asked and contacts are being enrolled: nobody is asked or enrolled twice, no word is lost."""
+"""`kill -9` while people are asked and contacts are being enrolled: nobody is asked or enrolled twice."""
 
 from __future__ import annotations
 

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from rehearsal.behaviour import DEFAULT_BEHAVIOUR, Behaviour, BehaviourError, Delay, draw, habits
+from rehearsal.behaviour import DEFAULT_BEHAVIOUR, Behaviour, BehaviourError
+from rehearsal.chances import Delay, draw, habits
 from rehearsal.revision import ROOT
 from rehearsal.simulation import message_types
 from workflows.discovery import discover_flows
@@ -74,6 +75,19 @@ BAD = [
     (CLICKED.replace("clicked", "goal") + CLICKED.replace("clicked", "activated"), "activated is the goal"),
     ("[consent]\nonbording = 1", "consent.onbording: no message of this flow is about it: take one of onboarding"),
     ("[consent]\nonboarding = 2", "consent.onboarding: 2: input should be less than or equal to 1"),
+    ("[people]\napprove = {probability = 1}", "people.approve: has no delay"),
+    ("[people]\nadmire = {probability = 1}", "people.admire: there is no such key"),
+    ("[people]\ncount = 0", "people.count: 0: input should be greater than or equal to 1"),
+    (
+        "[roles.sales]\naccept = {probability = 0.9, after = ['PT1H', 'PT2H']}\n"
+        "decline = {probability = 0.2, after = ['PT1H', 'PT2H']}",
+        "roles.sales: accept and decline have more than 1 together",
+    ),
+    (
+        "[people]\ndone = {probability = 1, after = ['PT1H', 'PT2H'], needs = 'opened'}",
+        "people.done: needs opened: what people do needs nothing else",
+    ),
+    ("[attributes.plan]\nteam = 0.7\nsolo = 0.6", "attributes.plan: the shares are more than 1 together"),
 ]
 
 
@@ -114,6 +128,31 @@ def test_personas_share_the_contacts(read: Read) -> None:
     behaviour = read("[personas.few]\nshare = 1\n[personas.many]\nshare = 3\n")
     assert [behaviour.persona_at(share) for share in (0, 0.24, 0.26, 0.999)] == ["few", "few", "many", "many"]
     assert read("").persona_at(0.5) is None
+
+
+def test_a_role_overrides_what_people_do(read: Read) -> None:
+    later = "after = ['PT1H', 'PT2H']"
+    behaviour = read(
+        f"[people]\ncount = 2\ndone = {{probability = 1, {later}}}\n[roles.sales]\ndone.probability = 0.5\n"
+    )
+    probabilities = [behaviour.colleague(role)["done"].probability for role in (None, "sales", "marketing")]
+    assert probabilities == [1, 0.5, 1]
+    assert [behaviour.count_of(role) for role in ("sales", "marketing")] == [2, 2]
+
+
+def test_where_a_file_says_nothing_of_people_they_do_as_the_default_says(read: Read) -> None:
+    default = Behaviour.read(DEFAULT_BEHAVIOUR)
+    assert (read("").people, read("").roles) == (default.people, default.roles)
+    assert read("[people]\n").roles == {}
+
+
+def test_attributes_are_shared_out_and_the_rest_have_none(read: Read) -> None:
+    behaviour = read(
+        "[attributes.plan]\nteam = 0.5\nsolo = 0.25\n[personas.keen]\nshare = 1\nattributes.plan = {pro = 1}\n"
+    )
+    assert [behaviour.attribute("plan", None, share) for share in (0, 0.6, 0.9)] == ["team", "solo", None]
+    assert behaviour.attribute("plan", "keen", 0.9) == "pro"
+    assert behaviour.attribute("seats", None, 0) is None
 
 
 def test_delays_are_spread_as_they_say() -> None:

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from api.answering import Refused
 from domain.flows import Enrollment, Exit
 from domain.memory import Happening, Memory
 from rehearsal.engine import Landing, first_steps
+from rehearsal.enrolled import Journey
 from rehearsal.instances import CannotRun
+from rehearsal.journey import MARTA
 from rehearsal.journey import journey as begin
+from rehearsal.stage import shipped_templates
 from tests.flows.specimen_templates import with_specimens
 from tests.flows.specimens.drip import Drip
 from tests.flows.specimens.faulty import Faulty
@@ -19,7 +25,8 @@ from tests.flows.specimens.marathon import Marathon
 from tests.flows.specimens.nurturing import Nurturing
 from tests.flows.specimens.replies import Replies
 from tests.flows.specimens.yearly import Yearly
-from tests.rehearsal.diary import BEGIN, CANCEL, Events, lived
+from tests.rehearsal.diary import BEGIN, CANCEL, HOLD, RESUME, Events, lived
+from tests.rehearsal.fair import Fair
 from tests.rehearsal.oddities import Oddities, Oddity
 from workflows.discovery import FlowClass
 from workflows.onboarding import Onboarding
@@ -49,6 +56,19 @@ LIVES: list[tuple[FlowClass, dict[str, Any], Events]] = [
 ]
 
 
+ASKING: list[Events] = [
+    [],
+    [(2 * DAY, "reject")],
+    [(2 * DAY, "approve"), (2 * DAY + HOUR, "done")],
+    [(2 * DAY, "approve"), (2 * DAY + HOUR, "approve")],
+    [(2 * DAY, HOLD), (40 * DAY, RESUME), (40 * DAY + 30 * HOUR, "approve")],
+    [(2 * DAY, HOLD), (3 * DAY, "approve"), (4 * DAY, "bought")],
+    [(HOUR, HOLD), (4 * DAY, RESUME)],
+    [(2 * DAY, "bought")],
+]
+"""Of `Fair`: a contact for whom people are asked from Tuesday, half past nine."""
+
+
 @pytest.mark.parametrize(
     ("flow", "settings", "events"),
     LIVES,
@@ -71,6 +91,42 @@ async def test_a_life_in_the_engine_is_the_life_on_temporal(
         assert (end.outcome.exit, end.outcome.step, end.outcome.reason) == (outcome.exit, outcome.step, outcome.reason)
         assert diary.emails == j.inbox().steps
         assert list(end.memory.finished) == [step.name for step in await j.steps()]
+
+
+PEOPLE_DO: dict[str, Callable[[Journey], Awaitable[None]]] = {
+    "approve": Journey.approve,
+    "reject": Journey.reject,
+    "done": Journey.complete,
+    HOLD: Journey.hold,
+    RESUME: Journey.resume,
+}
+
+
+@pytest.mark.parametrize("events", ASKING, ids=["-".join(name for _, name in events) or "-" for events in ASKING])
+async def test_people_in_the_engine_are_people_on_temporal(events: Events) -> None:
+    end, _ = lived(Fair, events)
+    people = [MARTA.model_copy(update={"roles": ["finance", "office"]})]
+    async with begin(Fair, people=people, templates=shipped_templates()) as j:
+        passed = timedelta(0)
+        for after, name in events:
+            await j.travel(seconds=(after - passed).total_seconds())
+            passed = after
+            if name in PEOPLE_DO:
+                with suppress(Refused):
+                    await PEOPLE_DO[name](j)
+            else:
+                await j.happens(name)
+        outcome = await j.outcome()
+        assert (end.outcome.exit, end.outcome.step) == (outcome.exit, outcome.step)
+        assert [step for step in end.memory.finished if "/" not in step] == [step.name for step in await j.steps()]
+
+
+@pytest.mark.parametrize("events", [[(2 * DAY, "approve"), (2 * DAY + HOUR, "done")], [(2 * DAY, "reject")]])
+def test_an_answer_finds_the_run_that_its_own_run_goes_on_as(events: Events) -> None:
+    whole, _ = lived(Fair, events)
+    for most in (9, 13, 18, 20):
+        parts, _ = lived(Fair, events, suggest_new_run_after=most)
+        assert (parts.outcome, parts.memory.finished) == (whole.outcome, whole.memory.finished)
 
 
 def test_the_same_enrollment_lives_the_same_life_each_time() -> None:
@@ -143,7 +199,7 @@ def test_code_that_cannot_be_loaded_is_told(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def landing(flow: FlowClass, memory: Memory | None = None, **settings: str) -> Landing:
-    enrollment = Enrollment(id="enrollment", contact_id="contact", settings=dict(settings), memory=memory)
+    enrollment = Enrollment(id="enrollment", settings=dict(settings), memory=memory)
     return first_steps(flow, enrollment, BEGIN)
 
 

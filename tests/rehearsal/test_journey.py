@@ -10,10 +10,11 @@ import pytest
 from domain.contacts import ContactProfile
 from domain.flows import Exit
 from domain.messages import EmailMessage, ProviderUnavailable, Receipt
-from rehearsal.enrolled import Journey, Step
+from rehearsal.enrolled import Journey
 from rehearsal.journey import JourneyStarter
 from rehearsal.journey import journey as begin
 from rehearsal.stage import CannotRehearse
+from rehearsal.travelling import Step
 from tests.flows.specimen_templates import specimen_templates, with_specimens
 from tests.flows.specimens.drip import Drip
 from tests.flows.specimens.nurturing import Nurturing

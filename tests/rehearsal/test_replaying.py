@@ -6,19 +6,22 @@ import importlib
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
 from rehearsal.recording import record
 from rehearsal.replaying import Fate, Recorded, Verdict, recorded_histories, replay
+from rehearsal.stage import shipped_templates
 from tests.flows.specimen_templates import specimen_templates
 from tests.flows.specimens import nurturing
 from tests.flows.specimens.nurturing import Nurturing
+from tests.rehearsal import fair
+from tests.rehearsal.fair import Fair
 from workflows.builds import build_id
 from workflows.discovery import FlowClass
 
-SOURCE = Path(nurturing.__file__).read_text()
-Edit = Callable[[str, str], FlowClass]
+Edit = Callable[..., FlowClass]
 
 
 @pytest.fixture(scope="module")
@@ -30,17 +33,19 @@ async def histories(tmp_path_factory: pytest.TempPathFactory) -> list[Recorded]:
 
 @pytest.fixture
 def edited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Edit]:
-    """The specimen with one text put in place of another."""
+    """A specimen with one text put in place of another."""
     monkeypatch.syspath_prepend(tmp_path)
     names: list[str] = []
 
-    def edit(old: str, new: str) -> FlowClass:
-        assert old in SOURCE
-        name = f"edited_nurturing_{tmp_path.name}_{len(names)}".replace("-", "_")
-        (tmp_path / f"{name}.py").write_text(SOURCE.replace(old, new))
+    def edit(old: str, new: str, module: ModuleType = nurturing) -> FlowClass:
+        source = Path(str(module.__file__)).read_text()
+        assert old in source
+        own = module.__name__.rpartition(".")[2]
+        name = f"edited_{own}_{tmp_path.name}_{len(names)}".replace("-", "_")
+        (tmp_path / f"{name}.py").write_text(source.replace(old, new))
         importlib.invalidate_caches()
         names.append(name)
-        flow: FlowClass = importlib.import_module(name).Nurturing
+        flow: FlowClass = getattr(importlib.import_module(name), own.capitalize())
         return flow
 
     yield edit
@@ -78,9 +83,11 @@ async def test_a_contact_in_a_wait_that_is_gone_is_carried_on(histories: list[Re
     assert (await verdicts(histories, flow))["waiting-pause-1"].told == "to reminder-1"
 
 
-async def test_a_longer_wait_replays(histories: list[Recorded], edited: Edit) -> None:
+async def test_a_longer_wait_leaves_everybody_where_they_are(histories: list[Recorded], edited: Edit) -> None:
     found = await verdicts(histories, edited("within=timedelta(days=3)):\n", "within=timedelta(days=5)):\n"))
-    assert {verdict.fate for verdict in found.values()} == {Fate.REPLAYS}
+    assert found["waiting-clicked"].fate is Fate.REPLAYS
+    assert (found["waiting-two-months"].fate, found["waiting-two-months"].told) == (Fate.CARRIED, "to two-months")
+    assert Fate.STUCK not in {verdict.fate for verdict in found.values()}
 
 
 async def test_code_that_fails_with_a_contacts_memory_is_told_with_risk_and_ways_out(
@@ -173,3 +180,48 @@ async def test_a_declared_renaming_is_no_difference(histories: list[Recorded], e
     flow = edited("on_edit=", renamed)
     assert flow.about.renamed
     assert {v.fate for v in (await verdicts(histories, flow)).values()} <= {Fate.REPLAYS, Fate.CARRIED}
+
+
+@pytest.fixture(scope="module")
+async def asking(tmp_path_factory: pytest.TempPathFactory) -> list[Recorded]:
+    folder = tmp_path_factory.mktemp("asking")
+    await record(Fair, folder, shipped_templates())
+    return recorded_histories(folder, ["fair"])
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "name", "told"),
+    [
+        (
+            "        plan = Approval",
+            '        await self.wait("nap", timedelta(days=1))\n        plan = Approval',
+            "waiting-budget",
+            "where the history shows the state awaiting_approval (event 16), the code waits",
+        ),
+        (
+            '"A free ticket"',
+            '"Two free tickets"',
+            "held-budget",
+            "where the history does step budget/33d6bb/stage-1, the code does step budget/",
+        ),
+    ],
+    ids=["state", "other-content"],
+)
+async def test_what_people_were_asked_is_compared_too(
+    asking: list[Recorded], edited: Edit, old: str, new: str, name: str, told: str
+) -> None:
+    flow = edited(old, new, fair)
+    recorded = named(asking, name)
+    assert told in (await replay(as_at_hand(recorded, flow), flow)).told
+    carried = await replay(recorded, flow)
+    assert carried.fate in (Fate.CARRIED, Fate.OVER)
+
+
+async def test_a_contact_for_whom_people_are_asked_is_carried_to_that_very_question(
+    asking: list[Recorded], edited: Edit
+) -> None:
+    flow = edited('        self.finish("invited")', '        self.finish("welcome")', fair)
+    found = {recorded.name: await replay(recorded, flow) for recorded in asking}
+    assert {verdict.fate for name, verdict in found.items() if "-budget" in name and "with" not in name} == {
+        Fate.REPLAYS
+    }
