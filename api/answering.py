@@ -138,6 +138,7 @@ async def _tell(services: Reach, asked: AskedRow, answer: AnswerRow) -> AnswerRo
         person_id=answer.person_id,
         choice=Choice(answer.choice),
         delegate_id=answer.delegate_id,
+        given_at=answer.created_at,
     )
     try:
         async with asyncio.timeout(PATIENCE_SECONDS):

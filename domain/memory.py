@@ -68,26 +68,31 @@ class Memory(BaseModel):
     def begin(self, step: str, now: datetime, named: Collection[str] = ()) -> datetime:
         """The contact is at a step; answer since when. A wait that they were at before, and is not over, is left.
 
-        At a part of a step, `approve-offer/stage-1`, the contact is at the step too. From a step that is done once more
-        they come back to where they were.
+        At a part of a step, `approve-offer/stage-1/remind-1`, the contact is at `approve-offer/stage-1` and at
+        `approve-offer` too. From a step that is done once more they come back to where they were.
         """
-        name = self.name_of(step, named) or step
-        whole = whole_of(name)
-        for other in [waited for waited in self.waiting if whole_of(waited) != whole and whole not in self.finished]:
+        names = [self.name_of(above, named) or above for above in _from_the_whole(step)]
+        whole = names[0]
+        same = {whole, *other_names(whole, self.renamed)}
+        for other in [waited for waited in self.waiting if whole_of(waited) not in same and whole not in self.finished]:
             del self.waiting[other]
             self.left.append(other)
-        self.waiting.setdefault(whole, now)
-        return self.waiting.setdefault(name, now)
+        return [self.waiting.setdefault(name, now) for name in names][-1]
 
     def finish(self, step: str, result: JsonValue, named: Collection[str] = ()) -> None:
         name = self.name_of(step, named) or step
-        for waited in [waited for waited in self.waiting if waited == name or waited.startswith(f"{name}/")]:
+        parts = (f"{name}/", f"{step}/")
+        for waited in [waited for waited in self.waiting if waited == name or waited.startswith(parts)]:
             del self.waiting[waited]
         self.finished.pop(step, None)
         self.finished[step] = result
 
     def hold(self, now: datetime) -> None:
         self.held_since = self.held_since or now
+
+    def clock(self, moment: datetime) -> datetime:
+        """A moment as the contact's waits count it: a hold stops their clock."""
+        return min(moment, self.held_since or moment)
 
     def resume(self, now: datetime) -> None:
         """Go on: the time while the contact was held does not count for what they wait for."""
@@ -104,6 +109,12 @@ class Memory(BaseModel):
 def whole_of(step: str) -> str:
     """The step of the journey that a step is, or is a part of."""
     return step.partition("/")[0]
+
+
+def _from_the_whole(step: str) -> list[str]:
+    """A step of the journey, each part of it that a part belongs to, and that part itself."""
+    parts = step.split("/")
+    return ["/".join(parts[:depth]) for depth in range(1, len(parts) + 1)]
 
 
 def present_name(step: str, renamed: Mapping[str, str]) -> str:

@@ -9,15 +9,15 @@ from __future__ import annotations
 import hashlib
 import json
 import operator
-from collections.abc import Collection, Iterable, Mapping
-from datetime import timedelta
+from collections.abc import Callable, Collection, Iterable, Mapping
+from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Annotated, Literal, NamedTuple, Self
+from typing import Literal, NamedTuple, Self
 from uuid import UUID, uuid5
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 
-from domain.limits import Duration
+from domain.limits import Duration, Id
 from domain.people import Role
 
 _QUESTIONS = UUID("b7d4a7c2-51a3-5f0e-9d0b-6a3c8e1f2d47")
@@ -34,7 +34,10 @@ class Choice(StrEnum):
 
 
 class Answer(BaseModel):
-    """`id` is the stored answer's: a second delivery is known by it. `delegate_id` is given with `delegate` alone."""
+    """`id` is the stored answer's: a second delivery is known by it. `delegate_id` is given with `delegate` alone.
+
+    Whether it came in time is told by `given_at`: what was answered while no worker was there to hear it counts.
+    """
 
     id: str
     question_id: str
@@ -42,6 +45,7 @@ class Answer(BaseModel):
     person_id: str
     choice: Choice
     delegate_id: str | None = Field(default=None, exclude_if=operator.not_)
+    given_at: datetime
 
 
 class Refusal(StrEnum):
@@ -64,7 +68,7 @@ class Asked(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     role: Role | None = Field(default=None, examples=["sales_manager"])
-    person_id: Annotated[str, Field(max_length=36)] | None = None
+    person_id: Id | None = None
     lead_owner: bool = False
 
     @model_validator(mode="after")
@@ -181,8 +185,12 @@ class Question:
         needs: Literal["any", "all"] = "any",
         stage: int = 0,
         answers: Iterable[Answer] = (),
+        closes: Callable[[], datetime] | None = None,
     ) -> None:
-        """`what` names it to operators. `answers` are all that are known; those to other questions are passed by."""
+        """`what` names it to operators. `answers` are all that are known; those to other questions are passed by.
+
+        `closes` tells after which moment, on the contact's clock, no answer counts: a hold moves it.
+        """
         self.id = question_id
         self.what = what
         self.stage = stage
@@ -190,20 +198,23 @@ class Question:
         self._asked = dict.fromkeys(asked)
         self._choices = choices
         self._needs = needs
+        self._closes = closes
+        self.told = 0
+        """How many delegates were written to in this run."""
 
     def also(self, people: Iterable[str]) -> None:
         """More people are asked."""
         self._asked |= dict.fromkeys(people)
 
-    def refusal(self, answer: Answer) -> Refusal | None:
-        """Why an answer would not count; None if it does."""
-        if self.settled is not None or not self._is_mine(answer):
+    def refusal(self, answer: Answer, at: datetime) -> Refusal | None:
+        """Why an answer, given at this moment of the contact's clock, would not count; None if it does."""
+        if self.settled is not None or not self._is_mine(answer) or (self._closes is not None and at > self._closes()):
             return Refusal.NOT_PENDING
         if any(given.person_id == answer.person_id for given in self.answers):
             return Refusal.ANSWERED
         if answer.person_id not in self._may_answer:
             return Refusal.NOT_ASKED
-        if answer.delegate_id in {delegation.person_id for delegation in self.delegations}:
+        if answer.delegate_id in {answer.person_id, *(delegation.person_id for delegation in self.delegations)}:
             return Refusal.NOT_A_CHOICE
         if answer.choice not in self._choices or (answer.choice is Choice.DELEGATE) != (answer.delegate_id is not None):
             return Refusal.NOT_A_CHOICE
@@ -238,7 +249,7 @@ class Question:
     def _may_answer(self) -> set[str]:
         delegated = {answer.person_id for answer in self.delegations}
         delegates = {answer.delegate_id for answer in self.delegations if answer.delegate_id}
-        return (set(self._asked) - delegated) | delegates
+        return (set(self._asked) | delegates) - delegated
 
 
 class Taken(BaseModel):

@@ -65,6 +65,11 @@ def read_timer_summary(summary: str) -> tuple[str, list[Passed]]:
     raise ValueError(f"{summary!r} is not the summary of a wait")
 
 
+def shortened(summary: str) -> str:
+    """As much of it as a server accepts."""
+    return summary.encode()[:MAX_SUMMARY].decode(errors="ignore")
+
+
 def minute(moment: datetime) -> str:
     return f"{moment:%Y-%m-%d %H:%M} UTC"
 

@@ -201,6 +201,7 @@ class Colleagues:
             stage=question.stage,
             person_id=person_id,
             choice=Choice(choice),
+            given_at=at,
         )
         life.at(at, lambda: life.answers(answer))
 

@@ -314,8 +314,11 @@ class Dispatcher:
                 async with self._database.read() as session:
                     row = await session.get(EnrollmentRow, enrollment_id)
                 # After a reset, or another start under the same id, the enrollment lives on in a later run.
-                if row is None or row.status != "active" or outcome is None or await self._runs.is_running(row):
+                if row is None or row.status != "active" or outcome is None:
                     continue
+                with suppress(RunGone), reaching_temporal():
+                    if await self._runs.is_running(row):
+                        continue
                 async with self._database.write() as session:
                     recorded += await enrollments.record_outcome(session, enrollment_id, outcome)
         return recorded

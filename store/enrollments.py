@@ -14,7 +14,7 @@ from domain.flows import Outcome
 from domain.messages import MessageStatus
 from store.insertion import insert_unless_there
 from store.questions import withdraw_all
-from store.tables import EnrollmentRow, MessageRow, now
+from store.tables import ContactRow, EnrollmentRow, MessageRow, now
 
 
 class AlreadyActive(Exception):
@@ -78,6 +78,10 @@ async def enroll(
     """
     if made := await enrollment_by_key(session, flow, idempotency_key, request_hash):
         return made
+    # Its foreign key will wait for the contact: not with the row in hand, which whoever has the contact may wait for.
+    await session.exec(
+        select(ContactRow.id).where(ContactRow.id == contact_id).with_for_update(read=True, key_share=True)
+    )
     last = (
         await session.exec(
             select(EnrollmentRow)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime, timedelta
-from itertools import count
+from itertools import count, pairwise
 
 from pydantic import JsonValue
+from temporalio import workflow
 
 from activities.approvals import ApprovalActivities, AskForApproval, CloseApproval
 from activities.leads import AcceptLead, LeadActivities, OfferLead
@@ -32,7 +33,7 @@ from domain.questions import (
     question_id,
     reminders,
 )
-from domain.trail import Passed, minute, wait_summary
+from domain.trail import Passed, minute, moment_summary, wait_summary
 from workflows.doing import Doing
 from workflows.enrolled import SettingsT
 
@@ -158,17 +159,27 @@ class Asking(Doing[SettingsT]):
             return told.asked if told else []
 
         async def tell_delegates() -> None:
-            for number, answer in enumerate(question.delegations, 1):
-                await tell(f"{part}/delegate-{number}", NudgeKind.DELEGATE, answer.delegate_id)
+            while question.told < len(question.delegations):
+                delegation = question.delegations[question.told]
+                question.told += 1
+                await tell(f"{part}/delegate-{question.told}", NudgeKind.DELEGATE, delegation.delegate_id)
 
         stage = order.plan.stages[order.stage]
         who = f" {'and' if stage.needs == 'all' else 'or'} ".join(map(str, stage.asks))
         identity = question_id(order.enrollment_id, f"{order.step}/{order.content_hash}")
         with self._pending(identity, State.AWAITING_APPROVAL):
-            asked = await tell(part, NudgeKind.ASK)
-            choices = (Choice.APPROVE, Choice.REJECT, Choice.DELEGATE)
+            asked = await tell(f"{part}/ask", NudgeKind.ASK)
             question = self._put(
-                Question(identity, f"approval by {who}", asked, choices, stage.needs, order.stage, self._memory.answers)
+                Question(
+                    identity,
+                    f"approval by {who}",
+                    asked,
+                    (Choice.APPROVE, Choice.REJECT, Choice.DELEGATE),
+                    needs=stage.needs,
+                    stage=order.stage,
+                    answers=self._memory.answers,
+                    closes=lambda: self._steps.since(part) + order.plan.expires_after,
+                )
             )
             await self._until_settled(part, question, nudges(order.plan), tell, tell_delegates)
         return Outcome.of(question.settled)
@@ -181,49 +192,50 @@ class Asking(Doing[SettingsT]):
         tell: Callable[[str, NudgeKind], Awaitable[list[str]]],
         tell_delegates: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
-        """Wait until a question is settled, do meanwhile what falls due, and end with the last that does."""
-        waited = timedelta(0)
-        for nudge in due:
+        """Wait until a question is settled, do meanwhile what falls due, and end with the last that does.
+
+        All falls due so long after `part` began, whatever else took longer than it should. A reminder that the next
+        nudge has caught up with then is left out.
+        """
+        for nudge, following in pairwise([*due, due[-1]]):
             wait = f"{part}/until-{nudge.name}"
-            if await self._answered(wait, question, nudge.after - waited, _then(nudge, due[-1]), tell_delegates):
+            if await self._answered(wait, question, part, nudge.after, _then(nudge, due[-1]), tell_delegates):
                 return
-            waited = nudge.after
-            if nudge.kind is not NudgeKind.EXPIRE:
+            caught_up_by = following if nudge.kind is NudgeKind.REMIND else due[-1]
+            if workflow.now() < self._steps.since(part) + caught_up_by.after:
                 question.also(await tell(f"{part}/{nudge.name}", nudge.kind))
 
     async def _answered(
         self,
         wait: str,
         question: Question,
+        begun: str,
         within: timedelta,
         then: Callable[[datetime], str],
         tell_delegates: Callable[[], Awaitable[None]] | None = None,
     ) -> bool:
-        """Wait until a question is settled; answer whether it is. `then` is what operators read of the wait's end."""
+        """Wait until a question is settled; answer whether it was. The time for it counts since the step `begun`.
+
+        `then` is what operators read of the wait's end.
+        """
+
+        def deadline() -> datetime:
+            return self._steps.since(begun) + within
+
         if await self._opens(wait):
             going_on = True
             while going_on and question.settled is None:
                 if tell_delegates is not None:
                     await tell_delegates()
-                going_on = await self._until_answer(wait, question, within, then)
+                going_on = await self._until(
+                    moment_summary(wait, deadline(), self._steps.trail, "answer"),
+                    deadline,
+                    lambda: question.settled is not None or len(question.delegations) > question.told,
+                    doing=lambda: f"awaiting {question}; {then(deadline())}",
+                )
             self._steps.leave(Passed(wait, question.settled is not None))
-        return question.settled is not None
-
-    async def _until_answer(
-        self, wait: str, question: Question, within: timedelta, then: Callable[[datetime], str]
-    ) -> bool:
-        """Wait until a question is settled or delegated once more; False after the time for it."""
-
-        def deadline() -> datetime:
-            return self._steps.since(wait) + within
-
-        told = len(question.delegations)
-        return await self._until(
-            wait_summary(wait, within, self._steps.trail, self._steps.latest(), "answer"),
-            deadline,
-            lambda: question.settled is not None or len(question.delegations) > told,
-            doing=lambda: f"awaiting {question}; {then(deadline())}",
-        )
+        # Whoever was asked later than a wait that is remembered had no part in it.
+        return self._steps.result(wait) is True and question.settled is not None
 
     async def _offered(self, wait: str, identity: str, offer: Offer) -> Choice | None:
         """The rep's answer to an offer, or None after the time that they have."""
@@ -239,19 +251,19 @@ class Asking(Doing[SettingsT]):
                 answers=self._memory.answers,
             )
         )
-        await self._answered(wait, question, offer.respond_within, lambda end: f"next rep at {minute(end)}")
+        await self._answered(wait, question, wait, offer.respond_within, lambda end: f"next rep at {minute(end)}")
         self._questions[identity] = None
         return question.settled
 
     async def _in_queue(self, wait: str) -> None:
-        self._show_state(State.IN_QUEUE)
+        self._state = State.IN_QUEUE
         if await self._opens(wait):
             summary = wait_summary(wait, _IN_QUEUE_AT_MOST, self._steps.trail, self._steps.latest(), LEAD_OFFERED)
             deadline = lambda: self._steps.since(wait) + _IN_QUEUE_AT_MOST  # noqa: E731
             came = await self._until(summary, deadline, lambda: self._first(LEAD_OFFERED) is not None)
             self._heard_of_offers()
             self._steps.leave(Passed(wait, came, LEAD_OFFERED if came else None))
-        self._show_state(State.AWAITING_ACCEPTANCE)
+        self._state = State.AWAITING_ACCEPTANCE
 
     def _heard_of_offers(self) -> None:
         self._memory.unheard = [told for told in self._memory.unheard if told.name != LEAD_OFFERED]
@@ -260,12 +272,12 @@ class Asking(Doing[SettingsT]):
     def _pending(self, identity: str, state: State) -> Iterator[str]:
         """People are being asked: answers that come while they are wait until `_put` knows who may answer."""
         self._questions[identity] = None
-        self._show_state(state)
+        self._state = state
         try:
             yield identity
         finally:
             del self._questions[identity]
-        self._show_state(State.WAITING)
+        self._state = State.WAITING
 
     def _put(self, question: Question) -> Question:
         self._questions[question.id] = question

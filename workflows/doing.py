@@ -17,7 +17,7 @@ from temporalio.workflow import ActivityCancellationType
 from activities.handover import HEARTBEAT_TIMEOUT
 from domain.flows import EMAIL_TASK_QUEUE, RECORDS_TASK_QUEUE, Progress
 from domain.memory import Happening, whole_of
-from domain.trail import MAX_SUMMARY, activity_summary, minute
+from domain.trail import MAX_SUMMARY, activity_summary, minute, shortened
 from workflows.enrolled import Enrolled, SettingsT
 
 OrderT = TypeVar("OrderT", bound=BaseModel)
@@ -74,7 +74,9 @@ class Doing(Enrolled[SettingsT]):
         order: OrderT,
         queue: str = RECORDS_TASK_QUEUE,
     ) -> ResultT:
-        """As `_do`, for a step that was begun: with this it is finished."""
+        """As `_do`, for a step that was begun: with this it is finished. Raises: as `_opens`."""
+        if self._is_leaving():
+            raise asyncio.CancelledError
         self._arrived = True
         result = await workflow.execute_activity_method(
             activity,
@@ -122,13 +124,14 @@ class Doing(Enrolled[SettingsT]):
     async def _while_held(self) -> None:
         if self._is_held():
             self._show(lambda: "held")
-            await self._rest(lambda: not self._is_held())
+            await self._rest(lambda: not self._is_held() or self._is_leaving())
 
     async def _rest(
         self, condition: Callable[[], bool], at_most: timedelta | None = None, summary: str | None = None
     ) -> None:
         """Wait with nothing under way: the enrollment may move meanwhile."""
         self._at_rest = self._arrived = True
+        self._show_state()
         try:
             await workflow.wait_condition(condition, timeout=at_most, timeout_summary=summary)
         finally:
@@ -137,8 +140,10 @@ class Doing(Enrolled[SettingsT]):
     def _told(self, summary: str) -> str:
         """The summary of an activity or timer: with it, the trail stands in the history.
 
-        Raises: CancelledError if it is too long. The run continues as new: then the trail stands in its input.
+        Raises: CancelledError if the trail makes it too long: the run continues as new, with the trail in its input.
         """
+        if not self._steps.trail:
+            return shortened(summary)
         if len(summary.encode()) > MAX_SUMMARY:
             self._moving = True
             raise asyncio.CancelledError

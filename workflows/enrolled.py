@@ -159,7 +159,7 @@ class Enrolled(ABC, Generic[SettingsT]):
         question = self._questions.get(answer.question_id)
         if question is None or self._exit is not None:
             return Refusal.NOT_PENDING
-        return question.refusal(answer)
+        return question.refusal(answer, self._memory.clock(answer.given_at))
 
     def _is_held(self) -> bool:
         return self._memory.held_since is not None
@@ -261,9 +261,8 @@ class Enrolled(ABC, Generic[SettingsT]):
         following = self._scout().after(step) if step and not self._is_leaving() else None
         workflow.set_current_details(current_details(step, self._doing(), self._memory, following))
 
-    def _show_state(self, state: State | None = None) -> None:
+    def _show_state(self) -> None:
         """Let operators find the enrollment by what it waits for. An upsert is billed: only a change makes one."""
-        self._state = state or self._state
         shown = State.HELD if self._is_held() else self._state
         if workflow.info().typed_search_attributes.get(_STATE, State.WAITING) != shown:
             workflow.upsert_search_attributes([_STATE.value_set(shown)])

@@ -82,7 +82,7 @@ class OfficeFlow:
     @on_answer.validator
     def _validate(self, answer: Answer) -> None:
         question = self._pending()
-        refusal = question.refusal(answer) if question else Refusal.NOT_PENDING
+        refusal = question.refusal(answer, answer.given_at) if question else Refusal.NOT_PENDING
         if refusal is not None and not (question and answer in question.answers):
             raise ApplicationError("the answer does not count", type=refusal)
 

@@ -18,7 +18,7 @@ from runtime.in_turns import in_turns
 from store.database import Database
 from store.people import insert_person
 from store.people_tables import ApprovalRow, PersonRow, TaskRow
-from store.tables import CrmChangeRow, EnrollmentRow, MessageRow, new_id
+from store.tables import CrmChangeRow, EnrollmentRow, MessageRow, new_id, now
 from tests.editing.asking_after import AskingAfter
 from tests.editing.asking_before import AskingBefore
 from tests.editing.asking_dearer import AskingDearer
@@ -47,7 +47,9 @@ async def answer(fleet: Fleet, row: EnrollmentRow, person_id: str, choice: Choic
         else:
             approval = await newest_approval(session, row)
             question, stage = question_id(row.id, f"{approval.step}/{approval.content_hash}"), approval.stage
-    given = Answer(id=new_id(), question_id=question, stage=stage, person_id=person_id, choice=choice)
+    given = Answer(
+        id=new_id(), question_id=question, stage=stage, person_id=person_id, choice=choice, given_at=now()
+    )
     handle = fleet.client.get_workflow_handle(f"{FLOW}:{row.contact_id}")
     taken: Taken = await handle.execute_update("answer", given, id=given.id, result_type=Taken)
     return taken

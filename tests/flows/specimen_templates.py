@@ -22,6 +22,7 @@ MESSAGES = {
     "marathon": ("tip",),
     "yearly": ("letter",),
     "morning": ("letter",),
+    "board": (),
 }
 
 

@@ -15,7 +15,7 @@ from domain.questions import Answer, Choice, Taken, question_id
 from rehearsal.enrolled import Journey
 from rehearsal.journey import RAUL, ROSA, JourneyStarter
 from runtime.temporal import STATE
-from store.tables import new_id
+from store.tables import new_id, now
 from tests.flows.specimens.drip import Drip
 from tests.flows.specimens.morning import DAYS, Morning
 from tests.waiting import until
@@ -106,6 +106,7 @@ async def test_of_two_answers_of_one_person_at_once_one_counts(journey: JourneyS
                 question_id=question_id(j.row.id, f"discount/{asked.content_hash}"),
                 person_id=rosa,
                 choice=choice,
+                given_at=now(),
             )
             try:
                 taken: Taken = await j.handle.execute_update("answer", given, id=given.id, result_type=Taken)
@@ -136,6 +137,7 @@ async def test_an_answer_that_is_quicker_than_the_asking_waits_for_it(journey: J
                 question_id=question_id(j.row.id, f"discount/{rows[0].content_hash}"),
                 person_id=(await j.person(ROSA)).id,
                 choice=Choice.REJECT,
+                given_at=now(),
             )
             update = j.handle.execute_update("answer", given, id=given.id, result_type=Taken)
             answers.append(asyncio.ensure_future(update))

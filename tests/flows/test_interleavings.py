@@ -27,6 +27,7 @@ from domain.flows import (
 from domain.memory import Happening
 from domain.messages import MessageStatus, SendResult
 from store.tables import new_id
+from tests.flows.specimens.board import Board
 from tests.flows.specimens.nurturing import Nurturing
 from tests.waiting import until
 from workflows.discovery import workflow_runner
@@ -61,7 +62,7 @@ class Interleaved:
         return Worker(
             self._environment.client,
             task_queue=flow_task_queue(self._flow),
-            workflows=[Onboarding, Nurturing],
+            workflows=[Onboarding, Nurturing, Board],
             activities=[note_the_end],
             workflow_runner=workflow_runner(),
             max_cached_workflows=0,
@@ -134,6 +135,18 @@ async def test_a_cancellation_that_comes_with_the_goal_is_too_late(temporal: Wor
         async with i.deciding():
             assert (await i.handle.result()).exit is Exit.GOAL
         assert ended[i.enrollment_id].exit is Exit.GOAL
+
+
+async def test_the_goal_of_a_held_enrollment_together_with_the_receipt_of_a_send(temporal: WorkflowEnvironment) -> None:
+    async with interleaved(temporal, "onboarding") as i:
+        async with i.deciding():
+            await i.reach("activity_task_scheduled")
+            await i.handle.execute_update("hold")
+        async with i.sending():
+            await i.reach("activity_task_completed")
+        await i.happens("activated")
+        async with i.deciding():
+            assert (await i.handle.result()).exit is Exit.GOAL
 
 
 async def test_an_exit_before_the_first_workflow_task_sends_nothing(temporal: WorkflowEnvironment) -> None:

@@ -79,7 +79,8 @@ class Diary:
                 life.resume()
             elif name in _CHOICES:
                 question, person = self._asked
-                life.answers(Answer(id=f"{number}", question_id=question, person_id=person, choice=Choice(name)))
+                given = {"id": f"{number}", "question_id": question, "person_id": person, "choice": name}
+                life.answers(Answer.model_validate({**given, "given_at": life.now}))
             elif concerns(life.flow.about, name, {}):
                 life.hears(Happening.of(f"event-{number}", name))
 

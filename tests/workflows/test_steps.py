@@ -126,8 +126,24 @@ def test_a_scout_does_no_step_once_more() -> None:
 
 def test_who_is_at_a_part_of_a_step_is_at_the_step() -> None:
     known = memory("a")
-    known.begin("ask/stage-1", NOW)
+    known.begin("ask/stage-1/remind", NOW)
     assert scouted(known, "a", "b", "ask", "c") == {"b"}
-    known.finish("ask/stage-1", {})
+    known.finish("ask/stage-1/remind", {})
+    assert list(known.waiting) == ["ask", "ask/stage-1"]
     known.finish("ask", {})
     assert known.waiting == {}
+
+
+def test_a_renamed_step_goes_on_with_the_parts_that_it_had() -> None:
+    later = NOW + timedelta(days=1)
+    known = memory("a")
+    known.begin("ask/stage-1/until-remind", NOW)
+    renamed = known.under({"ask": "approve"})
+    steps = Steps(renamed, named=["a", "approve"])
+    steps.finish("approve/stage-1/until-remind", False)
+    steps.begin("approve/stage-1/remind", later)
+    assert renamed.left == []
+    assert steps.known_as("approve") == "ask"
+    assert steps.since("approve/stage-1") == NOW
+    steps.finish("approve", {})
+    assert renamed.waiting == {}
