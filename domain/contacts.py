@@ -12,8 +12,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 from domain.limits import JsonObject, Text
 
 DEFAULT_LOCALE = "en"
-_time_zones = cache(zoneinfo.available_timezones)
-"""Once: it reads a thousand files."""
+_OF_THIS_MACHINE = "localtime"
+"""A file beside those of the zones."""
 
 
 def _email(value: str) -> str:
@@ -22,6 +22,11 @@ def _email(value: str) -> str:
     except EmailNotValidError as error:
         raise ValueError(str(error)) from None
     return checked.normalized.lower()
+
+
+@cache
+def _time_zones() -> set[str]:
+    return zoneinfo.available_timezones() - {_OF_THIS_MACHINE}
 
 
 def _time_zone(value: str) -> str:

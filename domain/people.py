@@ -29,6 +29,10 @@ Holidays = Annotated[str, StringConstraints(pattern=CODE), AfterValidator(_holid
 Language = Annotated[str, StringConstraints(pattern=r"^[a-z]{2,3}$")]
 
 
+MANAGERS: Role = "sales_manager"
+"""Of those who look after leads that nobody else does."""
+
+
 class PersonProfile(BaseModel):
     """What is known of a person. A list of territories, products or languages that is empty means all of them."""
 

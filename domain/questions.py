@@ -99,13 +99,17 @@ class ApprovalPlan(BaseModel):
     remind_every: Duration | None = Field(default=timedelta(days=1), description="null: no reminders")
     escalate_after: Duration | None = Field(default=None, description="then `escalate_to` is asked too; null: never")
     escalate_to: Asked | None = None
-    expires_after: Duration = Field(default=timedelta(days=7), description="without a decision by then it is expired")
+    expires_after: Duration = Field(
+        default=timedelta(days=7), gt=timedelta(0), description="without a decision by then it is expired"
+    )
     asker_may_decide: bool = Field(default=False, description="whoever enrolled the contact may approve it themselves")
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if (self.escalate_after is None) != (self.escalate_to is None):
             raise ValueError("escalate_after and escalate_to belong together")
+        if self.escalate_after is not None and self.escalate_after >= self.expires_after:
+            raise ValueError("escalate_after has to come before expires_after")
         return self
 
 
@@ -142,7 +146,7 @@ def reminders(every: timedelta | None, until: timedelta) -> list[Nudge]:
 def nudges(plan: ApprovalPlan) -> list[Nudge]:
     """All that is due in a stage, in order; its expiry is the last."""
     due = reminders(plan.remind_every, plan.expires_after)
-    if plan.escalate_after is not None and plan.escalate_after < plan.expires_after:
+    if plan.escalate_after is not None:
         due.append(Nudge(plan.escalate_after, NudgeKind.ESCALATE, "escalate"))
     return [*sorted(due), Nudge(plan.expires_after, NudgeKind.EXPIRE, "expire")]
 

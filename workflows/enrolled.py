@@ -147,7 +147,7 @@ class Enrolled(ABC, Generic[SettingsT]):
 
     def _exit_after(self, happening: Happening) -> Exit | None:
         is_goal = happening.name in self.about.goal.events(self._enrollment.settings)
-        return Exit.GOAL if is_goal else LEAVING_EVENTS.get(happening.name)
+        return LEAVING_EVENTS.get(happening.name, Exit.GOAL if is_goal else None)
 
     def _is_asked(self, answer: Answer) -> bool:
         """Whether the journey has come so far that its word on the answer is final."""

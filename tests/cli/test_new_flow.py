@@ -260,7 +260,7 @@ def in_the_project(folder: Path) -> Layout:
 
 
 @given(steps=STEPS_OF_ALL_KINDS)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_whatever_can_be_told_passes_the_checks(steps: str, tmp_path_factory: pytest.TempPathFactory) -> None:
     try:
         files = files_of(steps)

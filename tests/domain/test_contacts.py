@@ -66,7 +66,14 @@ def test_what_is_no_address_is_refused(email: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("field", "value"), [("locale", "spanish"), ("locale", "ES"), ("time_zone", "Mars/Olympus"), ("country", "Chile")]
+    ("field", "value"),
+    [
+        ("locale", "spanish"),
+        ("locale", "ES"),
+        ("time_zone", "Mars/Olympus"),
+        ("time_zone", "localtime"),
+        ("country", "Chile"),
+    ],
 )
 def test_codes_that_do_not_exist_are_refused(field: str, value: str) -> None:
     with pytest.raises(ValidationError):

@@ -136,7 +136,7 @@ def test_every_event_that_reaches_the_goal_leads_out_and_on_to_the_flow_that_tak
     )
 
 
-@settings(max_examples=300, deadline=None, derandomize=True)
+@settings(max_examples=300, derandomize=True)
 @given(outlines())
 def test_whatever_is_lived_through_is_a_way_on_the_map(block: Block) -> None:
     diagram = drawn(block)
@@ -163,7 +163,7 @@ def _fits(way: Edge, answer: str) -> bool:
     return way.label == answer or (way.label == "yes or no" and answer in ("yes", "no"))
 
 
-@settings(max_examples=300, deadline=None, derandomize=True)
+@settings(max_examples=300, derandomize=True)
 @given(outlines())
 def test_nothing_hangs_loose(block: Block) -> None:
     diagram = drawn(block)

@@ -33,13 +33,13 @@ def check(text: str) -> None:
     assert {end for edge in edges for end in (edge[1], edge[edge.re.groups])} <= set(boxes)
 
 
-@settings(max_examples=100, deadline=None, derandomize=True)
+@settings(max_examples=100, derandomize=True)
 @given(outlines())
 def test_any_shape_is_written(block: Block) -> None:
     check(mermaid(draw(ABOUT, block, Words({}))))
 
 
-@settings(max_examples=200, deadline=None, derandomize=True)
+@settings(max_examples=200, derandomize=True)
 @given(st.text(min_size=1, max_size=40))
 def test_any_text_is_written(name: str) -> None:
     check(mermaid(draw(ABOUT, (Step(1, "send", name, message="end"),), Words({}))))

@@ -73,13 +73,13 @@ def check(layout: Layout) -> None:
         assert inside.bottom <= canvas.bottom
 
 
-@settings(max_examples=300, deadline=None, derandomize=True)
+@settings(max_examples=300, derandomize=True)
 @given(outlines())
 def test_nothing_lies_on_anything_else(block: Block) -> None:
     check(lay_out(draw(ABOUT, block, Words({"pause": timedelta(days=7)}))))
 
 
-@settings(max_examples=100, deadline=None, derandomize=True)
+@settings(max_examples=100, derandomize=True)
 @given(st.text(max_size=120), st.integers(min_value=20, max_value=300))
 def test_lines_fit_and_keep_every_word(text: str, width: int) -> None:
     lines = wrapped(text, 14, width)
@@ -87,7 +87,7 @@ def test_lines_fit_and_keep_every_word(text: str, width: int) -> None:
     assert all(len(line) <= 1 or width_of(line, 14) <= width for line in lines)
 
 
-@settings(max_examples=100, deadline=None, derandomize=True)
+@settings(max_examples=100, derandomize=True)
 @given(outlines(), st.text(max_size=30))
 def test_any_drawing_is_well_formed(block: Block, title: str) -> None:
     about = ABOUT.model_copy(update={"title": title})

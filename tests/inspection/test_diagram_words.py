@@ -231,7 +231,7 @@ def test_long_tests_are_cut() -> None:
     assert len(WORDS.test("a" * 500)[0]) < 100
 
 
-@settings(deadline=None, derandomize=True)
+@settings(derandomize=True)
 @given(st.text(max_size=60))
 def test_any_source_is_said(source: str) -> None:
     assert isinstance(WORDS.duration(source) + WORDS.moment(source) + WORDS.test(source)[0], str)

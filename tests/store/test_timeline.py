@@ -357,7 +357,7 @@ async def test_nothing_of_other_contacts_is_told(database: Database, ada: Contac
     assert [each.kind for each in await entries(database, bo)] == ["contact.created"]
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     moments=st.lists(st.tuples(st.sampled_from(["event", "message", "consent"]), st.integers(0, 3)), max_size=25),
     limit=st.integers(1, 6),
