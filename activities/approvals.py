@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
+from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, Field, JsonValue
@@ -12,8 +13,9 @@ from temporalio import activity
 
 from activities.leaving import refused_while_leaving
 from activities.people_mail import Letter, PeopleMail
-from domain.people import Person
+from domain.people import MANAGERS, Person
 from domain.questions import ApprovalPlan, Asked, Decision, NudgeKind, Opened, Outcome
+from domain.working_time import Absence
 from store import approvals, people
 from store.database import Database
 from store.enrollments import open_enrollment
@@ -132,12 +134,15 @@ class ApprovalActivities:
     ) -> None:
         barred = None if order.plan.asker_may_decide else enrollment.requested_by
         for asked in asks:
-            for person in await whoever_is(session, asked, enrollment):
+            whom = await whoever_is(session, asked, enrollment)
+            for person in whom.people:
                 if person.id == barred:
                     continue
-                await approvals.ask_person(session, approval, person.id, role=asked.role, reason=reason)
-                delegate_id = _delegate_of(person)
-                if delegate_id is not None and delegate_id != barred:
+                await approvals.ask_person(session, approval, person.id, role=whom.role, reason=reason)
+                # Somebody who has the decision from another gives it to nobody who has given it away.
+                given_away = await approvals.who_delegated(session, approval)
+                delegate_id = await _stand_in(session, person, {person.id, *given_away, barred})
+                if delegate_id is not None and person.id not in given_away:
                     await approvals.delegate(session, approval, person.id, delegate_id)
 
     @activity.defn(name="approval.close")
@@ -152,18 +157,44 @@ class ApprovalActivities:
         return Decision(outcome=order.outcome, content_hash=order.content_hash)
 
 
-async def whoever_is(session: AsyncSession, asked: Asked, enrollment: EnrollmentRow) -> list[Person]:
-    """The active people that are meant, as of now."""
-    if asked.role is not None:
-        return await people.people_in_role(session, asked.role)
-    contact = await session.get_one(ContactRow, enrollment.contact_id)
-    person_id = contact.owner_id if asked.lead_owner else asked.person_id
-    found = await people.people_by_ids(session, [person_id]) if person_id else []
-    return [person for person in found if person.active]
+class Whom(NamedTuple):
+    """Active people, and the role in which they are asked; None: by name."""
+
+    people: list[Person]
+    role: str | None
 
 
-def _delegate_of(person: Person) -> str | None:
-    """Who answers in their place today."""
+async def whoever_is(session: AsyncSession, asked: Asked, enrollment: EnrollmentRow) -> Whom:
+    """Who is meant, as of now.
+
+    In place of one person who is inactive or gone, or of the owner of a lead that has none, it is everybody in the role
+    MANAGERS: what nobody looks after is theirs.
+    """
+    if asked.role is None:
+        contact = await session.get_one(ContactRow, enrollment.contact_id)
+        person_id = contact.owner_id if asked.lead_owner else asked.person_id
+        person = await people.person_by_id(session, person_id) if person_id else None
+        if person is not None and person.active:
+            return Whom([person], None)
+    role = asked.role or MANAGERS
+    return Whom(await people.people_in_role(session, role), role)
+
+
+async def _stand_in(session: AsyncSession, person: Person, but: Collection[str | None]) -> str | None:
+    """Who answers in their place today: their delegate or, if that one is absent too, whoever answers in theirs.
+
+    None if they are there, or nobody is who might: then they are asked themselves. `but`: nobody of these.
+    """
+    delegate_id = next((absence.delegate for absence in _absences(person) if absence.delegate), None)
+    if delegate_id is None or delegate_id in but:
+        return None
+    delegate = await people.person_by_id(session, delegate_id)
+    if delegate is None or not delegate.active:
+        return None
+    return await _stand_in(session, delegate, {*but, delegate_id}) if _absences(delegate) else delegate_id
+
+
+def _absences(person: Person) -> list[Absence]:
+    """Those of today, where the person is."""
     today = now().astimezone(ZoneInfo(person.time_zone)).date()
-    absent = (absence for absence in person.absences if absence.first_day <= today <= absence.last_day)
-    return next((absence.delegate for absence in absent), None)
+    return [absence for absence in person.absences if absence.first_day <= today <= absence.last_day]

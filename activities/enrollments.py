@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import operator
 from collections.abc import Mapping
 from typing import Literal
@@ -13,9 +14,16 @@ from temporalio import activity
 from activities.leaving import refused_while_leaving
 from domain.flows import FlowType, Outcome
 from store import enrollments
+from store.crm import HAND_OVER, change_of_step
 from store.database import Database
 from store.enrollments import AlreadyActive, NotYetAgain, open_enrollment
-from store.tables import EnrollmentRow
+from store.insertion import insert_unless_there
+from store.tables import CrmChangeRow, EnrollmentRow, new_id
+
+logger = logging.getLogger(__name__)
+
+_GOAL = "(goal)"
+"""Stands for a step where the goal hands over: no step has this name."""
 
 
 class EndEnrollment(BaseModel):
@@ -54,19 +62,42 @@ class EnrollmentActivities:
             ended = await enrollments.record_outcome(session, order.enrollment_id, order.outcome)
             if ended and order.hand_over_to is not None:
                 row = await session.get_one(EnrollmentRow, order.enrollment_id)
-                await self._enroll(session, row, order.hand_over_to, "goal")
+                await self._hand_over(session, row, order.hand_over_to, _GOAL)
 
     @activity.defn(name="enrollment.hand_over")
     async def hand_over(self, order: HandOver) -> HandedOver:
-        """Enroll the contact in another flow. Idempotency: once for each step.
+        """Enroll the contact in another flow. Idempotency: what came of a step stands.
 
         Raises: ApplicationError `EnrollmentLeaving`, retried.
         """
         async with refused_while_leaving(), self._database.write() as session:
             row = await open_enrollment(session, order.enrollment_id)
-            return await self._enroll(session, row, order.flow, order.step)
+            return await self._hand_over(session, row, order.flow, order.step)
 
-    async def _enroll(self, session: AsyncSession, row: EnrollmentRow, flow: str, by: str) -> HandedOver:
+    async def _hand_over(self, session: AsyncSession, row: EnrollmentRow, flow: str, step: str) -> HandedOver:
+        """Enroll the contact, or keep for their timeline why not: the new enrollment would tell it."""
+        known = await change_of_step(session, row.id, step)
+        if known is not None and known.kind == HAND_OVER:
+            return HandedOver.model_validate(known.result)
+        handed = await self._enroll(session, row, flow, step)
+        if handed.status != "enrolled":
+            kept = CrmChangeRow(
+                id=new_id(),
+                enrollment_id=row.id,
+                contact_id=row.contact_id,
+                step=step,
+                kind=HAND_OVER,
+                change={"flow": flow},
+                result=handed.model_dump(exclude_none=True),
+                refusal=handed.reason,
+            )
+            await insert_unless_there(session, kept)
+        if handed.status == "refused":
+            ids = {"enrollment_id": row.id, "step": step, "to": flow, "reason": handed.reason}
+            logger.warning("hand-over refused", extra=ids)
+        return handed
+
+    async def _enroll(self, session: AsyncSession, row: EnrollmentRow, flow: str, step: str) -> HandedOver:
         about = self._flows.get(flow)
         if about is None:
             return HandedOver(status="refused", flow=flow, reason="no flow of this name in the code")
@@ -77,9 +108,9 @@ class EnrollmentActivities:
                 contact_id=row.contact_id,
                 settings={},
                 reenroll_after=about.reenroll_after,
-                idempotency_key=f"hand-over:{row.id}:{by}",
+                idempotency_key=f"hand-over:{row.id}:{step}",
                 request_hash=row.id,
-                origin="goal" if by == "goal" else "hand-over",
+                origin="goal" if step == _GOAL else "hand-over",
                 came_from=row.id,
                 requested_by=row.requested_by,
             )

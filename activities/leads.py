@@ -16,6 +16,7 @@ from activities.leaving import refused_while_leaving
 from activities.people_mail import Letter, PeopleMail
 from domain.crm import Crm, SetOwner
 from domain.messages import MessageStatus
+from domain.people import MANAGERS
 from domain.questions import Assigned, Offer
 from store import assignments
 from store.database import Database
@@ -27,9 +28,6 @@ from store.questions import count_answers
 from store.tables import ContactRow, now
 
 logger = logging.getLogger(__name__)
-
-MANAGERS = "sales_manager"
-"""The role of those who are told of a lead that nobody can take."""
 
 
 class OfferLead(BaseModel):

@@ -20,7 +20,10 @@ from store.tables import now
 
 
 class OpenTask(BaseModel):
-    """A task of a step, or a reminder of it: `why` says which. `due` counts from when it is given."""
+    """A task of a step, or a reminder of it: `why` says which. `due` counts from when it is given.
+
+    Where `to` is one person who is inactive or gone, or the owner of a lead that has none, it is for any sales manager.
+    """
 
     enrollment_id: str
     step: str
@@ -60,14 +63,14 @@ class TaskActivities:
     async def _open(self, order: OpenTask) -> TaskResult:
         async with refused_while_leaving(), self._database.write() as session:
             enrollment = await open_enrollment(session, order.enrollment_id)
-            asked = await whoever_is(session, order.to, enrollment)
+            asked, role = await whoever_is(session, order.to, enrollment)
             task = await tasks.open_task(
                 session,
                 enrollment,
                 step=order.step,
                 subject=order.subject,
-                person_id=None if order.to.role else next((person.id for person in asked), order.to.person_id),
-                role=order.to.role,
+                person_id=None if role else asked[0].id,
+                role=role,
                 due_at=now() + order.due,
                 waited=order.waited,
             )

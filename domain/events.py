@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated
 
-from pydantic import JsonValue, StringConstraints
+from pydantic import AfterValidator, JsonValue, StringConstraints
 
 from domain.flows import Exit, FlowType
 
@@ -22,6 +22,19 @@ NO_ACTS = frozenset({"opened", *LEAVING_EVENTS})
 """Events that are no sign of life: mail programs open messages by themselves."""
 LEAD_OFFERED = "lead_offered"
 """Told to an enrollment whose lead came out of the queue; no event from outside has this name's meaning."""
+
+
+def _act(name: str) -> str:
+    if name in NO_ACTS or name == LEAD_OFFERED:
+        raise ValueError(
+            "expected something that contacts do: not opened, which mail programs do by themselves, nor "
+            f"{', '.join(LEAVING_EVENTS)}, after which they leave, nor {LEAD_OFFERED}, which is Cauce's own"
+        )
+    return name
+
+
+ActName = Annotated[EventName, AfterValidator(_act)]
+"""An event by which contacts show that they are there: what settings may name as a goal."""
 
 
 def concerns(flow: FlowType, event: str, settings: Mapping[str, JsonValue]) -> bool:

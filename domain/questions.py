@@ -20,6 +20,8 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 from domain.limits import Duration, Id
 from domain.people import Role
 
+LEAST_PAUSE = timedelta(minutes=1)
+"""Between reminders: a setting of seconds must not fill an inbox or a history."""
 _QUESTIONS = UUID("b7d4a7c2-51a3-5f0e-9d0b-6a3c8e1f2d47")
 
 
@@ -96,7 +98,9 @@ class ApprovalPlan(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     stages: tuple[Stage, ...] = Field(min_length=1, max_length=10)
-    remind_every: Duration | None = Field(default=timedelta(days=1), description="null: no reminders")
+    remind_every: Duration | None = Field(
+        default=timedelta(days=1), ge=LEAST_PAUSE, description="a minute at least; null: no reminders"
+    )
     escalate_after: Duration | None = Field(default=None, description="then `escalate_to` is asked too; null: never")
     escalate_to: Asked | None = None
     expires_after: Duration = Field(
@@ -131,13 +135,9 @@ class Nudge(NamedTuple):
     name: str
 
 
-_LEAST_PAUSE = timedelta(minutes=1)
-"""Between reminders: a setting of seconds must not fill an inbox or a history."""
-
-
 def reminders(every: timedelta | None, until: timedelta) -> list[Nudge]:
-    """Reminders that come before an end, at most 50 of them."""
-    pause = max(every, _LEAST_PAUSE) if every else until
+    """Reminders that come before an end, at most 50 of them, and a minute apart at least."""
+    pause = max(every, LEAST_PAUSE) if every else until
     return [
         Nudge(pause * number, NudgeKind.REMIND, f"remind-{number}") for number in range(1, 51) if pause * number < until
     ]

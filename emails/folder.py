@@ -60,13 +60,17 @@ class Message:
     problems: list[str] = field(default_factory=list)
 
 
-def read_messages(root: Path) -> dict[tuple[str, str], Message]:
-    """Read every message below `root`, by flow and message. Those to people of the team are as of a flow `people`."""
+def read_messages(root: Path, only: str | None = None) -> dict[tuple[str, str], Message]:
+    """Read every message below `root`, or those of one flow, by flow and message.
+
+    Those to people of the team are as of a flow `people`.
+    """
     folders = [message for flow in _folders(root) if flow.name != LAYOUT for message in _folders(flow)]
     locales = {locale.name for message in folders for locale in _folders(message)}
     # A region falls back to its language, so a message may do without it.
     required = {DEFAULT_LOCALE} | {locale.partition("-")[0] for locale in locales if _is_locale(locale)}
-    return {(folder.parent.name, folder.name): _Reader(root).read(folder, required) for folder in folders}
+    wanted = [folder for folder in folders if only in (None, folder.parent.name)]
+    return {(folder.parent.name, folder.name): _Reader(root).read(folder, required) for folder in wanted}
 
 
 class _Reader:

@@ -82,7 +82,7 @@ def _faults_of_setting(source: FlowSource, others: tuple[str, ...]) -> Iterator[
         )
     elif not re.match(r"(tuple|list)\b", ast.unparse(setting.annotation)):
         what = f"the setting {name} holds no events, but is the goal's others_setting"
-        yield source.fault(setting.line, what, "make it a tuple[EventName, ...]")
+        yield source.fault(setting.line, what, "make it a tuple[ActName, ...]")
     elif (default := source.names.texts(setting.default)) is None or set(default) != set(others):
         what = f"the setting {name} has another default than the goal's others, which count if it is not given"
         yield source.fault(setting.line, what, "give both the same constant of the module")

@@ -154,7 +154,7 @@ def _goal(goal: Goal) -> str:
 def _enrolls(inactive: EnrollInactive) -> str:
     return (
         f"each day at {inactive.at:%H:%M} UTC, up to {inactive.at_most} contacts who did nothing for "
-        f"{in_words(inactive.inactive_for)}, whoever did nothing for longest first"
+        f"{in_words(inactive.inactive_for)}, whoever is known for longest first"
     )
 
 

@@ -90,6 +90,16 @@ async def delegate(session: AsyncSession, approval: ApprovalRow, person_id: str,
     await ask_person(session, approval, delegate_id, role=None, reason="delegated")
 
 
+async def who_delegated(session: AsyncSession, approval: ApprovalRow) -> set[str]:
+    """People in whose place somebody else answers in the present stage."""
+    query = select(ApprovalRequestRow.person_id).where(
+        ApprovalRequestRow.approval_id == approval.id,
+        ApprovalRequestRow.stage == approval.stage,
+        col(ApprovalRequestRow.delegated_to).is_not(None),
+    )
+    return set(await session.exec(query))
+
+
 async def requests_of_stage(session: AsyncSession, approval: ApprovalRow) -> list[ApprovalRequestRow]:
     """Who is asked in the present stage, without those in whose place somebody else is."""
     query = select(ApprovalRequestRow).where(

@@ -14,11 +14,11 @@ from sqlalchemy.orm import aliased
 from sqlmodel import and_, col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from domain.people import calendar_of
+from domain.people import MANAGERS, calendar_of
 from store.enrollments import Leaving, open_enrollment
 from store.lead_choosing import OPEN, Chooser, decision, lead_of, take_turn
 from store.lead_queue import serve_queue
-from store.people import people_by_ids
+from store.people import people_by_ids, people_in_role
 from store.people_tables import AssignmentRow
 from store.tables import ContactRow, EnrollmentRow, now
 
@@ -30,6 +30,10 @@ _NEVER = timedelta(days=3650)
 
 class NotInQueue(Exception):
     """The lead does not wait in the queue any more: it was given to somebody, or its enrollment ended."""
+
+
+class NotAManager(Exception):
+    """Who gives the lead is not, or not any more, in the role MANAGERS."""
 
 
 class UnknownPerson(Exception):
@@ -111,13 +115,15 @@ async def drain(session: AsyncSession, at: datetime, limit: int = DRAINED_AT_ONC
 
 
 async def give_by_hand(session: AsyncSession, assignment_id: str, person_id: str, by_person_id: str) -> AssignmentRow:
-    """Give a lead of the queue to somebody, whatever the rules and calendars say; it counts as accepted.
+    """Have a manager give a lead of the queue to somebody, whatever rules and calendars say; it counts as accepted.
 
     The run has to be told, see `not_told`. To be called first in a transaction.
     Idempotency: the same again answers what it made.
-    Raises: NotInQueue, also if there is no such lead; UnknownPerson.
+    Raises: NotAManager; NotInQueue, also if there is no such lead; UnknownPerson.
     """
     await take_turn(session)
+    if all(manager.id != by_person_id for manager in await people_in_role(session, MANAGERS)):
+        raise NotAManager
     queued = await session.get(AssignmentRow, assignment_id)
     try:
         enrollment = None if queued is None else await open_enrollment(session, queued.enrollment_id)
@@ -139,6 +145,12 @@ async def give_by_hand(session: AsyncSession, assignment_id: str, person_id: str
     row.status, row.closed_at = "accepted", now()
     session.add(row)
     return row
+
+
+async def offered_to(session: AsyncSession, person_id: str) -> list[AssignmentRow]:
+    """The offers that a rep has not answered yet, oldest first."""
+    query = select(AssignmentRow).where(AssignmentRow.person_id == person_id, AssignmentRow.status == "offered")
+    return list(await session.exec(query.order_by(col(AssignmentRow.id))))
 
 
 async def not_told(session: AsyncSession, flows: Sequence[str], limit: int, offset: int = 0) -> list[AssignmentRow]:

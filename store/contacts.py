@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from datetime import datetime
 from typing import NamedTuple
 
 from pydantic import JsonValue
@@ -79,13 +80,16 @@ async def suppress(session: AsyncSession, email: str, reason: str) -> None:
     await insert_unless_there(session, SuppressionRow(email_hash=email_hash(email), reason=reason))
 
 
-async def unsuppress(session: AsyncSession, email: str, reason: str) -> None:
-    """Lift one suppression; the address stays suppressed for others. Without it, nothing is done."""
-    await session.exec(
+async def unsuppress(session: AsyncSession, email: str, reason: str, *, before: datetime) -> bool:
+    """Lift one suppression that is older than a moment; answer whether there was one. Others stay."""
+    lifted = await session.exec(
         delete(SuppressionRow).where(
-            col(SuppressionRow.email_hash) == email_hash(email), col(SuppressionRow.reason) == reason
+            col(SuppressionRow.email_hash) == email_hash(email),
+            col(SuppressionRow.reason) == reason,
+            col(SuppressionRow.created_at) < before,
         )
     )
+    return lifted.rowcount > 0
 
 
 async def suppressions_of(session: AsyncSession, email: str) -> frozenset[str]:

@@ -30,6 +30,9 @@ from store.enrollments import withdrawal
 from store.people_tables import PersonRow
 from store.tables import ContactRow, CrmChangeRow, EnrollmentRow, EventRow, now
 
+HAND_OVER = "hand_over"
+"""The kind of a row that changes nothing: it tells why a step enrolled the contact in no other flow."""
+
 
 class DatabaseCrm:
     """Keeps contacts in our own tables. `mirrored`: what changes is owed to a mirror, see `domain.crm.MirroredCrm`."""
@@ -84,6 +87,20 @@ async def change_of_step(session: AsyncSession, enrollment_id: str, *names: str)
             .order_by(col(CrmChangeRow.id))
         )
     ).first()
+
+
+async def note_lifted_sunset(session: AsyncSession, contact_id: str) -> None:
+    """Note that the latest sunset of a contact holds no longer."""
+    latest = (
+        select(CrmChangeRow.id)
+        .where(CrmChangeRow.contact_id == contact_id, CrmChangeRow.kind == "sunset")
+        .where(col(CrmChangeRow.refusal).is_(None))
+        .order_by(col(CrmChangeRow.id).desc())
+        .limit(1)
+    )
+    await session.exec(
+        update(CrmChangeRow).where(col(CrmChangeRow.id) == latest.scalar_subquery()).values(lifted_at=now())
+    )
 
 
 async def _apply(session: AsyncSession, enrollment: EnrollmentRow, asked: CrmChange, *, mirrored: bool) -> CrmChangeRow:

@@ -11,6 +11,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from domain.events import LEAVING_EVENTS, NO_ACTS, SUNSET
 from store.contacts import suppress, unsuppress
+from store.crm import note_lifted_sunset
 from store.insertion import insert_unless_there
 from store.tables import ContactRow, EventRow, now
 
@@ -18,7 +19,7 @@ from store.tables import ContactRow, EventRow, now
 async def record_event(session: AsyncSession, contact: ContactRow, event: EventRow) -> bool:
     """Keep an event; one after which a contact leaves suppresses their address in the same transaction.
 
-    One by which they act lifts a sunset.
+    One by which they act lifts a sunset from before it.
 
     Returns: whether it is new. Idempotency: an event of an id that is known changes nothing.
     """
@@ -26,8 +27,8 @@ async def record_event(session: AsyncSession, contact: ContactRow, event: EventR
         return False
     if event.name in LEAVING_EVENTS:
         await suppress(session, contact.email, event.name)
-    elif event.name not in NO_ACTS:
-        await unsuppress(session, contact.email, SUNSET)
+    elif event.name not in NO_ACTS and await unsuppress(session, contact.email, SUNSET, before=event.occurred_at):
+        await note_lifted_sunset(session, contact.id)
     return True
 
 

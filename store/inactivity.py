@@ -13,6 +13,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from domain.events import NO_ACTS
 from store.contacts import email_hash
 from store.enrollments import AlreadyActive, NotYetAgain, enroll
+from store.holds import Scope, open_holds
 from store.locks import lock
 from store.tables import ContactRow, EnrollmentRow, EventRow, SuppressionRow, now
 
@@ -39,11 +40,11 @@ async def enroll_page(
     """Enroll the next contacts, in the order of their ids, who have done nothing since a moment.
 
     Passed by: contacts who are younger than that, whom the re-enrollment rule excludes, or whose address is suppressed.
-    No more than `at_most` a day (UTC) come into the flow by this way, over all calls.
+    No more than `at_most` a day (UTC) come into the flow by this way, over all calls; nobody while it is held.
     """
     await lock(session, f"enroll-inactive:{flow}")
     left = at_most - await _enrolled_today(session, flow)
-    if left <= 0:
+    if left <= 0 or await open_holds(session, Scope.FLOW, [flow]):
         return Page(0, None)
     found = await _inactive(session, flow, inactive_since, reenroll_after, after, limit)
     suppressed = await _suppressed(session, found)

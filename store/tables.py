@@ -228,13 +228,16 @@ class CrmChangeRow(SQLModel, table=True):
     enrollment_id: str = uuid(foreign_key="enrollments.id")
     contact_id: str = uuid(foreign_key="contacts.id")
     step: str
-    kind: str = Field(description="fields, lifecycle, score, owner, note or sunset")
+    kind: str = Field(description="fields, lifecycle, score, owner, note, sunset or, of no change, hand_over")
     change: dict[str, JsonValue] = Field(default_factory=dict, sa_type=JSON)
     result: dict[str, JsonValue] = Field(default_factory=dict, sa_type=JSON)
     refusal: str | None = Field(default=None, description="why nothing was changed")
     mirror: str | None = Field(default=None, description="owed, told or refused; null: there is none")
     mirror_refusal: str | None = None
     created_at: datetime = moment(default_factory=now)
+    lifted_at: datetime | None = moment(
+        default=None, nullable=True, description="of a sunset: since when there is marketing again, for they acted"
+    )
 
 
 class EventRow(SQLModel, table=True):

@@ -23,7 +23,10 @@ async def open_task(
     due_at: datetime,
     waited: bool,
 ) -> TaskRow:
-    """The task of a step, made if there is none. `waited`: the flow says which answer counts; else the first does."""
+    """The task of a step, made if there is none. `waited`: the flow says which answer counts; else the first does.
+
+    One that is still open is from now on of the person or role that is given.
+    """
     row = TaskRow(
         id=new_id(),
         enrollment_id=enrollment.id,
@@ -37,7 +40,10 @@ async def open_task(
         waited=waited,
     )
     await insert_unless_there(session, row)
-    return await task_of(session, enrollment.id, step) or row
+    task = await task_of(session, enrollment.id, step) or row
+    if task.status == "open":
+        task.person_id, task.role = person_id, role
+    return task
 
 
 async def task_of(session: AsyncSession, enrollment_id: str, step: str) -> TaskRow | None:

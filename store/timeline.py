@@ -179,4 +179,4 @@ def _people_in(row: Any) -> Iterator[str]:
     if isinstance(row, CrmChangeRow) and (owner := row.change.get("person_id")):
         yield str(owner)
     if isinstance(row, AssignmentRow):
-        yield from (reason["person"] for reason in row.reasons if reason.get("person"))
+        yield from (person_id for reason in row.reasons for by in ("person", "by") if (person_id := reason.get(by)))

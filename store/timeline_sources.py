@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from pydantic import JsonValue
-from sqlalchemy import String, and_, case, cast, func, or_, union_all
+from sqlalchemy import String, and_, case, cast, func, not_, or_, union_all
 from sqlalchemy.sql.elements import SQLCoreOperations
 from sqlmodel import SQLModel, col, select
 
 from store import timeline_texts as texts
 from store.contacts import email_hash
+from store.crm import HAND_OVER
 from store.people_tables import AnswerRow, ApprovalRequestRow, ApprovalRow, AssignmentRow, TaskRow
 from store.tables import (
     ConsentRow,
@@ -27,6 +28,9 @@ from store.tables import (
 from store.timeline_texts import Known
 
 Column: TypeAlias = SQLCoreOperations[Any]
+
+_BY_HAND = cast(col(AssignmentRow.reasons), String).contains('"by_hand"')
+"""A lead that a manager gave: nobody has to accept it."""
 
 
 @dataclass(frozen=True)
@@ -88,25 +92,45 @@ def _requests(who: Who) -> Column:
     return and_(request, col(ApprovalRequestRow.reason).in_(("escalated", "delegated")))
 
 
-def _holds(who: Who) -> Column:
-    """Holds of the contact, of their enrollments, and of flows while the contact was in them."""
-    was_in_it = (
-        select(EnrollmentRow.id)
-        .where(
-            who.owns(EnrollmentRow),
-            EnrollmentRow.flow == HoldRow.target,
-            or_(col(EnrollmentRow.ended_at).is_(None), col(EnrollmentRow.ended_at) >= HoldRow.held_at),
-            or_(col(HoldRow.resumed_at).is_(None), col(HoldRow.resumed_at) >= EnrollmentRow.created_at),
+def _holds(moment: Column) -> Callable[[Who], Column]:
+    """Holds of the contact, of their enrollments, and of flows in which the contact was at the moment of the hold."""
+
+    def of(who: Who) -> Column:
+        was_in_it = (
+            select(EnrollmentRow.id)
+            .where(
+                who.owns(EnrollmentRow),
+                EnrollmentRow.flow == HoldRow.target,
+                col(EnrollmentRow.created_at) <= moment,
+                or_(col(EnrollmentRow.ended_at).is_(None), col(EnrollmentRow.ended_at) >= moment),
+            )
+            .correlate(HoldRow)
+            .exists()
         )
-        .correlate(HoldRow)
+        scope, target = col(HoldRow.scope), col(HoldRow.target)
+        return or_(
+            and_(scope == "contact", target == who.contact.id),
+            and_(scope == "enrollment", target.in_(who.enrollments)),
+            and_(scope == "flow", target.in_(sorted(set(who.enrollments.values()))), was_in_it),
+        )
+
+    return of
+
+
+def _began_held(who: Who) -> Column:
+    """Enrollments in a flow that was held when they began."""
+    held = (
+        select(HoldRow.id)
+        .where(
+            HoldRow.scope == "flow",
+            HoldRow.target == EnrollmentRow.flow,
+            col(HoldRow.held_at) < EnrollmentRow.created_at,
+            or_(col(HoldRow.resumed_at).is_(None), col(HoldRow.resumed_at) > EnrollmentRow.created_at),
+        )
+        .correlate(EnrollmentRow)
         .exists()
     )
-    scope, target = col(HoldRow.scope), col(HoldRow.target)
-    return or_(
-        and_(scope == "contact", target == who.contact.id),
-        and_(scope == "enrollment", target.in_(who.enrollments)),
-        and_(scope == "flow", target.in_(sorted(set(who.enrollments.values()))), was_in_it),
-    )
+    return and_(who.owns(EnrollmentRow), held)
 
 
 def _edited(who: Who) -> Column:
@@ -166,7 +190,18 @@ SOURCES: tuple[Source, ...] = (
         col(CrmChangeRow.created_at),
         texts.crm_change,
         variety=col(CrmChangeRow.kind),
+        of=lambda who: and_(who.owns(CrmChangeRow), col(CrmChangeRow.kind) != HAND_OVER),
         details=lambda row: {"change": row.change, "result": row.result},
+    ),
+    Source("sunset.lifted", CrmChangeRow, col(CrmChangeRow.lifted_at), texts.sunset_lifted),
+    Source(
+        "hand_over",
+        CrmChangeRow,
+        col(CrmChangeRow.created_at),
+        texts.not_handed_over,
+        variety=case((col(CrmChangeRow.refusal).is_(None), "already_there"), else_="refused"),
+        of=lambda who: and_(who.owns(CrmChangeRow), col(CrmChangeRow.kind) == HAND_OVER),
+        details=lambda row: row.result,
     ),
     Source(
         "approval.asked",
@@ -189,7 +224,7 @@ SOURCES: tuple[Source, ...] = (
         AssignmentRow,
         col(AssignmentRow.created_at),
         texts.lead_decided,
-        variety=case((col(AssignmentRow.person_id).is_(None), "queued"), else_="offered"),
+        variety=case((col(AssignmentRow.person_id).is_(None), "queued"), (_BY_HAND, "given"), else_="offered"),
         details=_lead_details,
     ),
     Source(
@@ -208,9 +243,31 @@ SOURCES: tuple[Source, ...] = (
         variety=col(ApprovalRow.status),
     ),
     Source("task", TaskRow, col(TaskRow.closed_at), texts.task_closed, variety=col(TaskRow.status)),
-    Source("lead", AssignmentRow, col(AssignmentRow.closed_at), texts.lead_closed, variety=col(AssignmentRow.status)),
-    Source("hold", HoldRow, col(HoldRow.held_at), texts.held, variety=col(HoldRow.scope), of=_holds),
-    Source("resume", HoldRow, col(HoldRow.resumed_at), texts.resumed, variety=col(HoldRow.scope), of=_holds),
+    Source(
+        "lead",
+        AssignmentRow,
+        col(AssignmentRow.closed_at),
+        texts.lead_closed,
+        variety=col(AssignmentRow.status),
+        of=lambda who: and_(who.owns(AssignmentRow), not_(_BY_HAND)),
+    ),
+    Source(
+        "hold",
+        HoldRow,
+        col(HoldRow.held_at),
+        texts.held,
+        variety=col(HoldRow.scope),
+        of=_holds(col(HoldRow.held_at)),
+    ),
+    Source("hold.flow", EnrollmentRow, col(EnrollmentRow.created_at), texts.began_held, of=_began_held),
+    Source(
+        "resume",
+        HoldRow,
+        col(HoldRow.resumed_at),
+        texts.resumed,
+        variety=col(HoldRow.scope),
+        of=_holds(col(HoldRow.resumed_at)),
+    ),
     Source(
         "enrollment.cancel_asked",
         EnrollmentRow,

@@ -163,6 +163,15 @@ def _changed(row: CrmChangeRow, known: Known) -> str:
     return f"Changed: {row.kind}"
 
 
+def sunset_lifted(_row: CrmChangeRow, _known: Known) -> str:
+    return "Gets marketing again: the contact acted after the sunset"
+
+
+def not_handed_over(row: CrmChangeRow, _known: Known) -> str:
+    flow = row.change.get("flow")
+    return f"Not handed over to {flow}: {row.refusal}" if row.refusal else f"Handed over to {flow}: in it already"
+
+
 def approval_asked(row: ApprovalRow, known: Known) -> str:
     first = [request for request in known.asked.get(row.id, ()) if request.stage == 0 and request.reason == "asked"]
     rounds = f", in {len(row.stages)} rounds" if len(row.stages) > 1 else ""
@@ -208,6 +217,8 @@ def task_closed(row: TaskRow, known: Known) -> str:
 def lead_decided(row: AssignmentRow, known: Known) -> str:
     if row.person_id is None:
         return f"Nobody could take the lead, which waits in the queue{_passed_over(row.reasons, known)}"
+    if (giver := next((each["by"] for each in row.reasons if each["verdict"] == "by_hand"), None)) is not None:
+        return f"{known.person(giver)} gave the lead to {known.person(row.person_id)} by hand"
     rule = f" by the rule {row.rule}" if row.rule else ""
     by = f", to be answered by {minute(row.respond_by)}" if row.respond_by else ""
     return f"Lead offered to {known.person(row.person_id)}{rule}{by}{_passed_over(row.reasons, known)}"
@@ -228,6 +239,10 @@ def lead_closed(row: AssignmentRow, known: Known) -> str:
 
 def held(row: HoldRow, known: Known) -> str:
     return f"Held {_where(row, known)}: nothing begins until it is resumed"
+
+
+def began_held(row: EnrollmentRow, _known: Known) -> str:
+    return f"All of {row.flow} was held already: nothing begins until it is resumed"
 
 
 def resumed(row: HoldRow, known: Known) -> str:

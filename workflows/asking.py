@@ -154,7 +154,8 @@ class Asking(Doing[SettingsT]):
     async def _stage(self, part: str, order: AskForApproval) -> Outcome:
         async def tell(part: str, kind: NudgeKind, delegate_id: str | None = None) -> list[str]:
             telling = order.model_copy(update={"part": part, "why": kind, "delegate_id": delegate_id})
-            words = f"{kind} {'a delegate' if delegate_id else who}"
+            whom = "a delegate" if delegate_id else order.plan.escalate_to if kind is NudgeKind.ESCALATE else who
+            words = f"{kind} {whom}"
             told = await self._do(part, words, ApprovalActivities.ask, telling, Opened, EMAIL_TASK_QUEUE)
             return told.asked if told else []
 
@@ -256,11 +257,18 @@ class Asking(Doing[SettingsT]):
         return question.settled
 
     async def _in_queue(self, wait: str) -> None:
+        def deadline() -> datetime:
+            return self._steps.since(wait) + _IN_QUEUE_AT_MOST
+
         self._state = State.IN_QUEUE
         if await self._opens(wait):
             summary = wait_summary(wait, _IN_QUEUE_AT_MOST, self._steps.trail, self._steps.latest(), LEAD_OFFERED)
-            deadline = lambda: self._steps.since(wait) + _IN_QUEUE_AT_MOST  # noqa: E731
-            came = await self._until(summary, deadline, lambda: self._first(LEAD_OFFERED) is not None)
+            came = await self._until(
+                summary,
+                deadline,
+                lambda: self._first(LEAD_OFFERED) is not None,
+                doing=lambda: f"in the queue; managers are told again at {minute(deadline())}",
+            )
             self._heard_of_offers()
             self._steps.leave(Passed(wait, came, LEAD_OFFERED if came else None))
         self._state = State.AWAITING_ACCEPTANCE

@@ -142,8 +142,9 @@ class Enrolled(ABC, Generic[SettingsT]):
 
     @workflow.query(name="progress")
     def progress(self) -> Progress:
-        """Where the enrollment is, and until when it waits at the latest."""
-        return self._now_at.model_copy(update={"skipped": self._memory.skipped, "held": self._is_held()})
+        """Where the enrollment is, and until when it waits at the latest: while it is held, nobody knows."""
+        now_at = self._now_at.model_copy(update={"skipped": self._memory.skipped, "held": self._is_held()})
+        return now_at.model_copy(update={"next_wake_at": None}) if now_at.held else now_at
 
     def _exit_after(self, happening: Happening) -> Exit | None:
         is_goal = happening.name in self.about.goal.events(self._enrollment.settings)

@@ -9,7 +9,7 @@ from temporalio import workflow
 
 from domain.flows import Enrollment, FlowSettings, FlowType, Goal, OnEdit, Outcome
 from domain.limits import Duration
-from domain.questions import Asked
+from domain.questions import LEAST_PAUSE, Asked
 from workflows.flow import Flow
 
 
@@ -18,7 +18,9 @@ class LeadAssignmentSettings(FlowSettings):
         default=timedelta(hours=2), description="working time that a rep has to accept the lead"
     )
     call_within: Duration = Field(default=timedelta(days=1), description="from the acceptance to the first call")
-    remind_every: Duration = Field(default=timedelta(hours=8), description="of the call, until it is done")
+    remind_every: Duration = Field(
+        default=timedelta(hours=8), ge=LEAST_PAUSE, description="of the call, until it is done"
+    )
     meeting_within: Duration = Field(
         default=timedelta(days=14), description="keep the lead on the rep's list this long, waiting for a meeting"
     )

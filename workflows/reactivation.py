@@ -7,7 +7,7 @@ from datetime import timedelta
 from pydantic import Field
 from temporalio import workflow
 
-from domain.events import EventName
+from domain.events import ActName
 from domain.flows import EnrollInactive, Enrollment, FlowSettings, FlowType, Goal, OnEdit, Outcome
 from domain.limits import Duration
 from domain.questions import ApprovalPlan, Asked, Stage
@@ -23,7 +23,7 @@ MANAGERS_DECIDE = ApprovalPlan(
 
 
 class ReactivationSettings(FlowSettings):
-    signs_of_life: tuple[EventName, ...] = Field(
+    signs_of_life: tuple[ActName, ...] = Field(
         default=SIGNS_OF_LIFE, max_length=20, description="events, besides a purchase, that bring the customer back"
     )
     offer_after: Duration = Field(default=timedelta(days=5), description="from the first message to the offer")

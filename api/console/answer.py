@@ -29,7 +29,7 @@ _PAGES: dict[str, type[AskingPage]] = {
     "lead": LeadPage,
     "queue": QueuePage,
 }
-_DEAD = {"bad": 404, "expired": 410, "inactive": 403}
+_DEAD = {"bad": 404, "expired": 410, "inactive": 403, "not_manager": 403}
 _REFUSED = {
     Refusal.NOT_ASKED: ("fault_not_asked", 403),
     Refusal.ANSWERED: ("fault_answered", 409),
@@ -54,6 +54,8 @@ async def answer(kind: str, token: str, request: Request, services: Wired, langu
     form = await read_form(request)
     try:
         await asked.answer(form)
+    except DeadLink as dead:
+        return _dead(services, dead, language)
     except Faulty as faulty:
         return await asked.show(Reply(form, faulty.fault, faulty.status))
     except Refused as refused:

@@ -153,6 +153,8 @@ ANSWER_TEXTS: dict[Literal["en", "es"], dict[str, str]] = {
         "link_expired_about": "If you are still asked, the newest email about it has a link that works.",
         "link_inactive": "This link does not answer any more",
         "link_inactive_about": "You are not asked anything at present. If that is a mistake, tell whoever runs Cauce.",
+        "link_not_manager": "This link is for sales managers",
+        "link_not_manager_about": "You are not one any more. If that is a mistake, tell whoever runs Cauce.",
     },
     "es": {
         "approval": "Aprobación",
@@ -296,5 +298,7 @@ ANSWER_TEXTS: dict[Literal["en", "es"], dict[str, str]] = {
         "link_expired_about": "Si aún se espera tu respuesta, el correo más reciente trae un enlace que funciona.",
         "link_inactive": "Este enlace ya no sirve para responder",
         "link_inactive_about": "Por ahora no se te pide nada. Si es un error, avísale a quien administra Cauce.",
+        "link_not_manager": "Este enlace es para quienes dirigen ventas",
+        "link_not_manager_about": "Ya no tienes ese rol. Si es un error, avísale a quien administra Cauce.",
     },
 }

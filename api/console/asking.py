@@ -18,9 +18,9 @@ GONE = frozenset({"expired", "withdrawn", "changed", "overdue", "lapsed"})
 
 
 class DeadLink(Exception):
-    """A link that leads to no question: not ours, too old, or of somebody who is not active."""
+    """A link that leads to no question: not ours, too old, of somebody who is not active, or no manager any more."""
 
-    def __init__(self, why: Literal["bad", "expired", "inactive"]) -> None:
+    def __init__(self, why: Literal["bad", "expired", "inactive", "not_manager"]) -> None:
         super().__init__(why)
         self.why = why
 

@@ -19,9 +19,9 @@ from api.console.reader import Reader
 from api.console.texts import TEXTS
 from api.telling import tell
 from api.wiring import Services
-from domain.people import Person
+from domain.people import MANAGERS, Person
 from domain.questions import Refusal
-from store.assignments import NotInQueue, UnknownPerson, give_by_hand
+from store.assignments import NotAManager, NotInQueue, UnknownPerson, give_by_hand
 from store.people import active_people, people_by_ids, person_by_id
 from store.people_tables import AssignmentRow
 from store.tables import ContactRow
@@ -43,12 +43,16 @@ class QueuePage:
             manager = active(await person_by_id(session, person_id))
         if queued is None or queued.person_id is not None:
             raise DeadLink("bad")
+        if MANAGERS not in manager.roles:
+            raise DeadLink("not_manager")
         return cls(services, queued, manager)
 
     async def answer(self, form: Form) -> None:
         try:
             async with self.services.database.write() as session:
                 given = await give_by_hand(session, self.queued.id, form.person(), self.manager.id)
+        except NotAManager:
+            raise DeadLink("not_manager") from None
         except NotInQueue:
             raise Refused(Refusal.NOT_PENDING) from None
         except UnknownPerson:

@@ -9,7 +9,8 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Query
 from pydantic import BaseModel, ConfigDict, Field
 
-from api.acting import ActingPerson, not_active
+from api.acting import ActingPerson
+from api.answer_problems import not_yours
 from api.content import require_json
 from api.paging import Page, PageRequest, cursor_after
 from api.problems import ProblemError, answers, invalid_request, not_found
@@ -18,7 +19,8 @@ from api.telling import tell
 from api.wiring import Wired
 from domain.lead_rules import LeadRule, LeadRules
 from domain.limits import Id
-from store.assignments import NotInQueue, UnknownPerson, give_by_hand
+from domain.people import MANAGERS
+from store.assignments import NotAManager, NotInQueue, UnknownPerson, give_by_hand
 from store.lead_queue import page_of_queue
 from store.lead_rules import RulesChanged, UnknownPeople, newest_rules, replace_rules
 from store.people_tables import AssignmentRow, LeadRulesRow
@@ -35,6 +37,10 @@ def _rules_changed(version: int) -> ProblemError:
         "Somebody else has changed the rules",
         f"version {version} is in force: GET /v1/lead-rules, and make the change in those",
     )
+
+
+def _not_a_manager() -> ProblemError:
+    return not_yours(f"header.Cauce-Person: leads are given by hand by people in the role {MANAGERS}")
 
 
 def _not_in_queue() -> ProblemError:
@@ -149,15 +155,17 @@ async def list_lead_queue(query: Annotated[PageRequest, Query()], services: Wire
 @router.post(
     "/lead-queue/{assignment_id}/assign",
     dependencies=[Depends(require_json)],
-    responses=answers(400, not_active(), _no_lead(), _not_in_queue(), 415, 422),
+    responses=answers(400, _not_a_manager(), _no_lead(), _not_in_queue(), 415, 422),
 )
 async def assign_by_hand(
     assignment_id: UUID, given: GivenByHand, person: ActingPerson, services: Wired
 ) -> AssignmentView:
-    """Give a lead of the queue to a rep by hand. It needs no acceptance; the same again changes nothing."""
+    """Give a lead of the queue to a rep by hand, as a sales manager. It needs no acceptance; twice changes nothing."""
     try:
         async with services.database.write() as session:
             row = await give_by_hand(session, str(assignment_id), given.person_id, person.id)
+    except NotAManager:
+        raise _not_a_manager() from None
     except UnknownPerson:
         raise invalid_request([{"loc": ("body", "person_id"), "msg": _NO_SUCH_PERSON}]) from None
     except NotInQueue:

@@ -11,6 +11,7 @@ from pydantic import ConfigDict, Field
 
 from api.content import require_json
 from api.paging import Page, PageRequest, cursor_after
+from api.passing_on import pass_on_offers
 from api.problems import ProblemError, answers, invalid_request, not_found
 from api.wiring import Wired
 from domain.contacts import EmailAddress
@@ -140,7 +141,10 @@ async def read_person(person_id: UUID, services: Wired) -> PersonView:
     responses=answers(400, _nobody(), _address_taken(), 415, 422),
 )
 async def change_person(person_id: UUID, changes: PersonChanges, services: Wired) -> PersonView:
-    """Change what is given. Changes of other members made at the same time are kept."""
+    """Change what is given. Changes of other members made at the same time are kept.
+
+    Leads that are offered to somebody who is made inactive go on to the next at once.
+    """
     try:
         async with services.database.write() as session:
             row = await update_person(session, str(person_id), changes)
@@ -150,6 +154,8 @@ async def change_person(person_id: UUID, changes: PersonChanges, services: Wired
         raise _unknown_delegates(refusal.absences) from None
     if row is None:
         raise _nobody()
+    if changes.active is False:
+        await pass_on_offers(services, Person.model_validate(row))
     return PersonView.model_validate(row)
 
 

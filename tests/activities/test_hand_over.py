@@ -84,7 +84,7 @@ async def test_who_is_there_already_stays_there_and_the_timeline_says_so(
     await in_sales(database, lead)
     for _ in range(2):
         assert (await hand_over(database, lead)).status == "already_there"
-    assert await told(database, lead) == [("hand_over.already_there", "Handed over to sales, where they were already")]
+    assert await told(database, lead) == [("hand_over.already_there", "Handed over to sales: in it already")]
 
 
 async def test_a_refusal_is_told_and_warned_of(

@@ -408,6 +408,18 @@ async def test_manager_gives_a_lead_of_the_queue_by_hand(office: Office, rosa: P
     await visitor.send(409, to=bo.id)
 
 
+async def test_link_of_somebody_who_is_no_manager_any_more_gives_no_lead(office: Office, bo: Person) -> None:
+    queued = await office.queued()
+    url = office.api.services.links.manager_url(queued.id, bo.id)
+    await Visitor(office, url).open()
+    await office.api.http.patch(f"/v1/people/{bo.id}", json={"roles": ["sales"]})
+    path = url.removeprefix(ORIGIN)
+    for answer in (await office.api.get(path), await office.api.http.post(path, data={"to": bo.id})):
+        assert answer.status_code == 403
+        assert TEXTS["en"]["link_not_manager"] in answer.text
+    assert [item["id"] for item in (await office.api.get("/v1/lead-queue")).json()["items"]] == [queued.id]
+
+
 @pytest.mark.parametrize("token", ["nonsense", "%00", "a.b.c", "x" * 5000, "%F0%9F%92%A9"])
 async def test_link_that_we_did_not_sign_is_a_page_that_helps(api: Caller, token: str) -> None:
     for kind in ("approval", "task", "lead", "queue", "else"):

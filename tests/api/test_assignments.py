@@ -74,6 +74,31 @@ async def test_of_two_answers_at_once_one_counts(office: Office, rosa: Person) -
     assert sorted(answer.status_code for answer in answers) == [200, 409]
 
 
+@on_both_databases
+async def test_leads_offered_to_a_rep_who_leaves_go_on_at_once(office: Office, rosa: Person) -> None:
+    offers, of_bo = [await office.offer(rosa) for _ in range(2)], await office.offer(await office.person("Bo", "sales"))
+    changed = await office.api.http.patch(f"/v1/people/{rosa.id}", json={"active": False})
+    assert (changed.status_code, changed.json()["active"]) == (200, False)
+    for offer in offers:
+        row = await _row(office, offer)
+        assert (row.status, row.released_at is not None) == ("declined", True)
+    assert (await _row(office, of_bo)).status == "offered"
+    timeline = (await office.api.get(f"/v1/contacts/{offers[0].contact_id}/timeline", kind="lead.declined")).json()
+    assert [entry["text"] for entry in timeline["items"]] == ["Rosa declined the lead “Cauce: not active any more”"]
+
+
+async def test_a_rep_leaves_also_while_temporal_is_down_and_the_next_change_passes_their_leads_on(
+    settings: Settings, office: Office, rosa: Person, unused_port: Callable[[], int]
+) -> None:
+    offer = await office.offer(rosa)
+    leaves = {"active": False}
+    async with calling(settings, await client_of_nobody(unused_port())) as cut_off:
+        assert (await cut_off.http.patch(f"/v1/people/{rosa.id}", json=leaves)).is_success
+    assert (await _row(office, offer)).status == "offered"
+    assert (await office.api.http.patch(f"/v1/people/{rosa.id}", json=leaves)).is_success
+    assert (await _row(office, offer)).status == "declined"
+
+
 async def test_offer_that_lapsed_is_not_taken_any_more(office: Office, rosa: Person) -> None:
     offer = await office.offer(rosa)
     async with office.api.services.database.write() as session:

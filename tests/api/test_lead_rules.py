@@ -129,17 +129,20 @@ async def test_a_manager_gives_a_lead_to_a_rep_and_its_run_is_told(
 
 async def test_a_lead_is_given_also_while_temporal_is_down(api_without_temporal: Caller) -> None:
     sales = Sales(api_without_temporal.services.database)
-    ana = await sales.rep("ana")
+    ana = await sales.rep("ana", roles=["sales_manager"])
     queued = await sales.queue(await sales.lead())
     assert (await assign(api_without_temporal, queued.id, ana, by=ana)).status_code == 200
 
 
 async def test_what_cannot_be_given_by_hand_is_said(api: Caller, sales: Sales) -> None:
-    ana, gone = await sales.rep("ana"), await sales.rep("gone", active=False)
+    ana, gone = await sales.rep("ana", roles=["sales_manager"]), await sales.rep("gone", active=False)
     queued = await sales.queue(await sales.lead())
     for person in (gone, NOBODY):
         assert fields_at_fault(assert_problem(await assign(api, queued.id, person, by=ana), 422)) == ["body.person_id"]
     assert fields_at_fault(assert_problem(await assign(api, queued.id, ana, by=None), 422)) == ["header.Cauce-Person"]
     assert_problem(await assign(api, queued.id, ana, by=gone), 403, "not-yours")
+    rep = await sales.rep("rep")
+    problem = assert_problem(await assign(api, queued.id, rep, by=rep), 403, "not-yours")
+    assert "sales_manager" in problem["detail"]
     assert_problem(await assign(api, NOBODY, ana, by=ana), 404, "not-found")
     assert [item["id"] for item in (await api.get("/v1/lead-queue")).json()["items"]] == [queued.id]

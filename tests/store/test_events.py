@@ -60,6 +60,17 @@ async def test_an_event_that_is_known_lifts_no_later_sunset(database: Database, 
         assert await suppressions_of(session, ada.email) == {SUNSET}
 
 
+async def test_an_act_from_before_the_sunset_that_is_reported_late_lifts_nothing(
+    database: Database, ada: ContactRow
+) -> None:
+    late = event(ada, "clicked")
+    async with database.write() as session:
+        await suppress(session, ada.email, SUNSET)
+        await record_event(session, ada, late)
+    async with database.read() as session:
+        assert await suppressions_of(session, ada.email) == {SUNSET}
+
+
 async def test_events_wait_until_they_are_delivered_oldest_first(database: Database, ada: ContactRow) -> None:
     async with database.write() as session:
         for event_id in ("b", "a", "c"):

@@ -12,6 +12,7 @@ from domain.flows import Exit, Outcome
 from store.contacts import suppress, upsert_contact
 from store.database import Database
 from store.enrollments import enroll, record_outcome
+from store.holds import Scope, hold, resume
 from store.inactivity import Page, enroll_page
 from store.tables import ContactRow, EnrollmentRow, EventRow, new_id, now
 
@@ -96,6 +97,17 @@ async def test_a_suppressed_address_is_passed_by(database: Database, reason: str
     async with database.write() as session:
         await suppress(session, ada.email, reason)
     assert await page(database) == Page(0, None)
+
+
+async def test_into_a_flow_that_is_held_nobody_is_enrolled(database: Database) -> None:
+    (ada,) = await contacts(database, "ada")
+    async with database.write() as session:
+        await hold(session, Scope.FLOW, FLOW)
+    assert await page(database) == Page(0, None)
+    async with database.write() as session:
+        await resume(session, Scope.FLOW, FLOW)
+    await page(database)
+    assert await enrolled(database) == [ada.id]
 
 
 async def test_pages_go_through_all_and_each_contact_is_enrolled_once_however_often(database: Database) -> None:

@@ -1,11 +1,12 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 
 from store import assignments
-from store.assignments import NotInQueue, UnknownPerson, mark_told, not_told, told_since
+from store.assignments import NotAManager, NotInQueue, UnknownPerson, mark_told, not_told, told_since
 from store.database import Database
 from store.enrollments import request_cancel
 from store.holds import Scope, hold, resume
@@ -155,7 +156,7 @@ async def test_a_manager_gives_a_lead_by_hand_whatever_the_rules_say(sales: Sale
 
 
 async def test_what_is_not_in_the_queue_cannot_be_given_by_hand(sales: Sales) -> None:
-    ana = await sales.rep("ana")
+    ana = await sales.rep("ana", roles=["sales", "sales_manager"])
     gone = await sales.rep("gone", active=False)
     lead, ended = await sales.leads(2)
     of_ended = await sales.queue(ended)
@@ -171,8 +172,19 @@ async def test_what_is_not_in_the_queue_cannot_be_given_by_hand(sales: Sales) ->
     assert await sales.statuses(lead) == ["queued"]
 
 
+@pytest.mark.parametrize("known", [{"roles": ["sales"]}, {"roles": ["sales_manager"], "active": False}])
+async def test_nobody_but_a_manager_gives_a_lead_by_hand(sales: Sales, known: dict[str, Any]) -> None:
+    ana = await sales.rep("ana", **known)
+    lead = await sales.lead()
+    queued = await sales.queue(lead)
+    for by in (ana, new_id()):
+        with pytest.raises(NotAManager):
+            await sales.give_by_hand(queued, ana, by)
+    assert await sales.statuses(lead) == ["queued"]
+
+
 async def test_a_lead_is_given_once_when_the_queue_drains_at_the_same_time(sales: Sales) -> None:
-    ana = await sales.rep("ana")
+    ana = await sales.rep("ana", roles=["sales", "sales_manager"])
     leads = await sales.leads(10)
     queued = [await sales.queue(lead) for lead in leads]
     await asyncio.gather(

@@ -10,9 +10,12 @@ from sqlalchemy import event, text
 from sqlmodel import SQLModel
 
 from domain.contacts import ContactProfile
+from domain.crm import CrmChange, Sunset
 from domain.messages import MessageStatus
 from store.contacts import email_hash, upsert_contact
+from store.crm import DatabaseCrm
 from store.database import Database
+from store.events import record_event
 from store.people_tables import AnswerRow, ApprovalRequestRow, ApprovalRow, AssignmentRow, PersonRow, TaskRow
 from store.tables import (
     ConsentRow,
@@ -24,6 +27,7 @@ from store.tables import (
     MessageRow,
     SuppressionRow,
     new_id,
+    now,
 )
 from store.timeline import Entry, Position, page_of_timeline
 
@@ -178,6 +182,35 @@ async def test_what_the_contact_did_and_allowed_is_told_when_it_happened(databas
     assert clicked.details == {"name": "clicked", "properties": {"url": "https://example.com"}}
 
 
+async def test_who_acts_after_a_sunset_gets_marketing_again(
+    database: Database, ada: ContactRow, nurturing: EnrollmentRow
+) -> None:
+    async def act(event_id: str, occurred_at: datetime) -> None:
+        async with database.write() as session:
+            row = EventRow(id=event_id, contact_id=ada.id, name="clicked", occurred_at=occurred_at)
+            await record_event(session, ada, row)
+
+    before = now()
+    for step in ("sunset", "sunset-again"):
+        order = CrmChange(enrollment_id=nurturing.id, step=step, change=Sunset(), asked_at=now())
+        await DatabaseCrm(database).apply(order)
+    await act("reported-late", before)
+    assert ("suppression.sunset", "Gets no marketing until they act") in await told(database, ada)
+    await act("after", now())
+    await act("later", now())
+    sunset = ("crm.sunset", "Sunset: no marketing until the contact acts")
+    clicked = ("event.clicked", "Clicked a link")
+    lifted = ("sunset.lifted", "Gets marketing again: the contact acted after the sunset")
+    assert [each for each in await told(database, ada) if not each[0].startswith("enrollment")] == [
+        clicked,
+        sunset,
+        sunset,
+        clicked,
+        lifted,
+        clicked,
+    ]
+
+
 async def test_changes_of_the_contact_say_what_is_now(
     database: Database, ada: ContactRow, nurturing: EnrollmentRow, rosa: PersonRow
 ) -> None:
@@ -317,6 +350,22 @@ async def test_tasks_and_leads_say_who_has_them_and_what_became_of_them(
     assert offer.details["reasons"] == reasons
 
 
+async def test_a_lead_that_was_given_by_hand_says_by_whom(
+    database: Database, ada: ContactRow, nurturing: EnrollmentRow, rosa: PersonRow, luis: PersonRow
+) -> None:
+    in_flow = of(nurturing, flow="nurturing", step="rep")
+    reasons = [{"verdict": "by_hand", "detail": "", "person": rosa.id, "by": luis.id}]
+    queued = AssignmentRow(**in_flow, number=1, status="drained", created_at=at(1), closed_at=at(2))
+    given = AssignmentRow(**in_flow, number=2, status="accepted", person_id=rosa.id, reasons=reasons)
+    given.created_at = given.closed_at = at(2.1)
+    await keep(database, queued, given)
+    assert await told(database, ada, "lead") == [
+        ("lead.queued", "Nobody could take the lead, which waits in the queue"),
+        ("lead.drained", "The lead came out of the queue"),
+        ("lead.given", "Luis Soto gave the lead to Rosa Pérez by hand"),
+    ]
+
+
 async def test_holds_are_told_as_far_as_they_concerned_the_contact(
     database: Database, ada: ContactRow, nurturing: EnrollmentRow
 ) -> None:
@@ -337,17 +386,20 @@ async def test_holds_are_told_as_far_as_they_concerned_the_contact(
         hold("enrollment", new_id(), 2, 3),
         hold("contact", ada.id, 4, None),
         hold("contact", new_id(), 4, None),
+        hold("flow", "nurturing", 9, 10.5),
         hold("flow", "nurturing", 11, None),
     )
     assert await told(database, ada) == [
-        ("hold.flow", "Held with all of nurturing: nothing begins until it is resumed"),
         ("enrollment.entered", "Entered nurturing, through the API"),
+        ("hold.flow", "All of nurturing was held already: nothing begins until it is resumed"),
         ("resume.flow", "Resumed with all of nurturing"),
         ("hold.enrollment", "Held in nurturing: nothing begins until it is resumed"),
         ("resume.enrollment", "Resumed in nurturing"),
         ("hold.contact", "Held in every flow: nothing begins until it is resumed"),
+        ("hold.flow", "Held with all of nurturing: nothing begins until it is resumed"),
         ("enrollment.ended", "Came to the end of nurturing"),
     ]
+    assert all(entry.flow == "nurturing" for entry in await entries(database, ada, "hold.flow"))
 
 
 async def test_nothing_of_other_contacts_is_told(database: Database, ada: ContactRow, nurturing: EnrollmentRow) -> None:

@@ -186,6 +186,7 @@ def upgrade() -> None:
         sa.Column("mirror", sa.String(), nullable=True),
         sa.Column("mirror_refusal", sa.String(), nullable=True),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("lifted_at", sa.DateTime(timezone=True), nullable=True),
         sa.ForeignKeyConstraint(
             ["contact_id"],
             ["contacts.id"],
