@@ -55,7 +55,9 @@ def up(
     api_port: Annotated[int, _port("the API and the console")] = 8000,
     temporal_port: Annotated[int, _port("the Temporal server")] = 7233,
     ui_port: Annotated[int, _port("the Temporal Web UI")] = 8233,
-    demo: Annotated[bool, typer.Option("--demo", help="Enroll two contacts in a fast-forward onboarding.")] = False,
+    demo: Annotated[
+        bool, typer.Option("--demo", help="Add two people, and five contacts in four flows, to have something to see.")
+    ] = False,
 ) -> None:
     """Run everything on this machine: Temporal, database, worker, API and console."""
     from cli.machine import Ports

@@ -142,7 +142,7 @@ def test_example_of_the_documents_is_read() -> None:
     text = (Path(__file__).parents[2] / "docs/operating.md").read_text()
     entries, faults = read_people(text.partition("```csv\n")[2].partition("```")[0].encode())
     assert faults == []
-    assert [entry.person.name for entry in entries] == ["Rosa Pérez", "Bo Ek"]
+    assert [entry.person.name for entry in entries] == ["Inma Soler", "Bo Ek"]
 
 
 def test_empty_cell_empties_what_may_be_empty_and_leaves_the_rest() -> None:
@@ -193,6 +193,16 @@ def test_every_bad_line_is_told() -> None:
     _, faults = read_people(b"email,name,weight\nx,,0\na@example.com,A,1\ny,B,1\n")
     assert [(fault.line, fault.column) for fault in faults] == [(2, "email"), (2, "name"), (2, "weight"), (4, "email")]
     assert str(Fault(3, None, "is cut")) == "line 3, as a whole: is cut"
+
+
+def test_address_that_is_there_twice_is_told_also_of_lines_with_other_faults() -> None:
+    _, faults = read_people(b"email,name,weight\na@example.com,A,0\nA@example.com,B,1\na@example.com,C,0\n")
+    assert [(fault.line, fault.column) for fault in faults] == [
+        (2, "weight"),
+        (3, "email"),
+        (4, "weight"),
+        (4, "email"),
+    ]
 
 
 def hours(*spans: tuple[int, int]) -> list[Hours]:
