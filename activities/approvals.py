@@ -86,10 +86,11 @@ class ApprovalActivities:
                 stages=[stage.model_dump(mode="json") for stage in order.plan.stages],
             )
             written_to = await self._asked(session, enrollment, approval, order)
-            # In whose place the delegate is asked may not be noted yet: whoever brought the answer does it.
-            delegated = order.why is NudgeKind.DELEGATE
-            requests = written_to if delegated else await approvals.requests_of_stage(session, approval)
-            asked = [request.person_id for request in requests]
+            asked = [request.person_id for request in await approvals.requests_of_stage(session, approval)]
+            if order.delegate_id is not None:
+                # In whose place the delegate is asked may not be noted yet: whoever brought the answer does it.
+                asked = [order.delegate_id]
+            in_place_of = await approvals.whose_decision(session, approval)
         letter = Letter(
             enrollment_id=order.enrollment_id,
             part=order.part,
@@ -97,6 +98,7 @@ class ApprovalActivities:
             subject=order.subject,
             facts=order.facts,
             until=approval.expires_at,
+            in_place_of=in_place_of,
         )
         await self._mail.write(letter, {request.person_id: self._url(request.id) for request in written_to})
         return Opened(asked=asked)
@@ -117,7 +119,8 @@ class ApprovalActivities:
             await approvals.ask_person(session, approval, order.delegate_id, role=None, reason="delegated")
         requests = await approvals.requests_of_stage(session, approval)
         if order.why is NudgeKind.DELEGATE:
-            return [request for request in requests if request.person_id == order.delegate_id]
+            # Whoever is asked themselves has the email: their one answer counts for both.
+            return [each for each in requests if each.person_id == order.delegate_id and each.reason == "delegated"]
         if order.why is NudgeKind.REMIND:
             answered = await approvals.who_answered(session, approval)
             return [request for request in requests if request.person_id not in answered]

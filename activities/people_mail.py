@@ -20,7 +20,10 @@ from store.tables import ContactRow, EnrollmentRow, MessageRow
 
 
 class Letter(BaseModel):
-    """What several people are written. `part` is the part of the step that writes it: each of them gets it once."""
+    """What several people are written. `part` is the part of the step that writes it: each of them gets it once.
+
+    `in_place_of`: by the id of a delegate, ids of those whose decision they have.
+    """
 
     enrollment_id: str
     part: str
@@ -28,6 +31,7 @@ class Letter(BaseModel):
     subject: str
     facts: dict[str, JsonValue] = Field(default_factory=dict)
     until: datetime | None = None
+    in_place_of: dict[str, set[str]] = Field(default_factory=dict)
 
 
 class PeopleMail:
@@ -67,6 +71,7 @@ class PeopleMail:
         if person is None or not person.active:
             return "the person is not active any more"
         contact = await session.get_one(ContactRow, enrollment.contact_id)
+        replaced = await people.people_by_ids(session, letter.in_place_of.get(person.id, ()))
 
         def said(text: str) -> str:
             return self._words.say(enrollment.flow, text, person.locale)
@@ -81,6 +86,7 @@ class PeopleMail:
             url=urls[person.id],
             until=letter.until.astimezone(ZoneInfo(person.time_zone)) if letter.until else None,
             others=[other.name for other in by_id.values() if other.id != person.id],
+            in_place_of=[other.name for other in replaced],
         )
         return EmailMessage(
             id=row.id,

@@ -27,6 +27,7 @@ from cli.blueprint import (
     path,
     ways_to_yes,
 )
+from domain.contacts import DEFAULT_LOCALE
 from domain.events import LEAVING_EVENTS
 
 _SCAFFOLD = Path(__file__).parent / "scaffold"
@@ -59,12 +60,20 @@ def scaffolded(flow: Blueprint) -> dict[str, str]:
     """Each file's text, by its path from the project's root."""
     emails = f"emails/{flow.name}"
     files = {f"workflows/{flow.name}.py": _flow(flow), f"tests/flows/test_{flow.name}.py": _tests(flow)}
+    if flow.roles:
+        languages = [locale for locale in _all_texts() if locale != DEFAULT_LOCALE]
+        files[f"{emails}/words.toml"] = _written("words.toml", texts=_said_to_people(flow), languages=languages)
     for message in flow.messages:
         files[f"{emails}/{message}/message.toml"] = _written("message.toml", topic=flow.name)
         for locale, texts in _texts(message).items():
             files[f"{emails}/{message}/{locale}/subject.txt"] = _written("subject.txt", **texts)
             files[f"{emails}/{message}/{locale}/body.mjml"] = _written("body.mjml", locale=locale, **texts)
     return files
+
+
+def _said_to_people(flow: Blueprint) -> list[str]:
+    subjects = [step.subject for step in each(flow.steps) if isinstance(step, Asked | Given) and step.subject]
+    return list(dict.fromkeys([flow.title, *subjects]))
 
 
 def _written(template: str, **values: object) -> str:

@@ -59,7 +59,10 @@ class Goal(BaseModel):
 
 
 class EnrollInactive(BaseModel):
-    """A flow's own daily enrollment, by a Temporal Schedule: contacts who did nothing for some time, longest first."""
+    """A flow's own daily enrollment, by a Temporal Schedule: contacts who did nothing for some time.
+
+    Whoever is known for longest comes first.
+    """
 
     model_config = ConfigDict(frozen=True)
 

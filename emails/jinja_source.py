@@ -53,7 +53,7 @@ SEEN_FOR_CONTACTS = Seen(
 """Beside the settings of the flow, by their names."""
 SEEN_FOR_PEOPLE = Seen(
     {**SEEN_FOR_CONTACTS.fields, "person": frozenset(Person.model_fields)},
-    frozenset({"subject", "facts", "url", "until", "others"}),
+    frozenset({"subject", "facts", "url", "until", "others", "in_place_of"}),
 )
 
 

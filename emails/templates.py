@@ -159,16 +159,17 @@ class Templates:
         url: str,
         until: datetime | None,
         others: Sequence[str],
+        in_place_of: Sequence[str] = (),
     ) -> Rendered:
         """Render a message to a person of the team, in their locale as `render` does in a contact's.
 
         `subject` says what is asked, in the language of the flow's author; `facts` are labels and values of it; `url`
         is where the person answers; `until` is aware, and written in its own time zone; `others` are names of those
-        who are asked too. `contact` is whom it is about.
+        who are asked too, `in_place_of` of those whose decision the person has. `contact` is whom it is about.
         Raises: UnknownMessage; TemplateError if the message is faulty.
         """
         context = {"person": person, "contact": contact, "sender": sender, "subject": subject, "facts": facts}
-        context |= {"url": url, "until": until, "others": others}
+        context |= {"url": url, "until": until, "others": others, "in_place_of": in_place_of}
         return self._render(PEOPLE, message, person.locale, context)
 
     def _render(self, flow: str, message: str, asked: str, context: dict[str, Any]) -> Rendered:

@@ -18,6 +18,7 @@ from inspection import (
     record_rules,
     step_rules,
     verb_rules,
+    word_rules,
 )
 from inspection.computed_messages import sent_by
 from inspection.faults import Fault, UnreadableFlow
@@ -64,6 +65,7 @@ RULES: tuple[Rule, ...] = (
     message_rules.messages_are_sent,
     message_rules.messages_of_pinned_contacts_are_kept,
     message_rules.templates_are_sound,
+    word_rules.words_are_said,
     record_rules.flow_is_tested,
     record_rules.flow_has_histories,
 )
@@ -111,10 +113,11 @@ def check_flow(flow: str, layout: Layout, rules: Sequence[Rule] = RULES) -> Chec
 
 
 def stray_folders(layout: Layout) -> list[Fault]:
-    """Folders of messages that no flow has."""
+    """Folders of messages or words that no flow has."""
     flows = {*flow_names(layout), *NO_FLOWS}
-    folders = sorted(layout.emails.glob("*/*/message.toml"))
-    strays = dict.fromkeys(path.parents[1] for path in folders if path.parents[1].name not in flows)
+    folders = {path.parents[1] for path in layout.emails.glob("*/*/message.toml")}
+    folders |= {path.parent for path in layout.emails.glob("*/words.toml")}
+    strays = sorted(path for path in folders if path.name not in flows)
     return [layout.fault(path, f"no flow is called {path.name}", "delete the folder, or rename it") for path in strays]
 
 

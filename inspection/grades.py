@@ -35,7 +35,11 @@ class Requirement:
 
 SCALE = (
     Requirement(Grade.BRONZE, Fact.CHECKS, "`cauce flows check` finds nothing"),
-    Requirement(Grade.BRONZE, Fact.LOCALES, "each message can be sent in every language of the project"),
+    Requirement(
+        Grade.BRONZE,
+        Fact.LOCALES,
+        "each message, and what people of the team are asked, is there in every language of the project",
+    ),
     Requirement(Grade.SILVER, Fact.PAGE, "the page in `docs/flows/` says what the code says"),
     Requirement(Grade.GOLD, Fact.EXITS, "for each exit, a test asserts that a contact takes it"),
     Requirement(

@@ -12,6 +12,7 @@ from domain.contacts import DEFAULT_LOCALE
 from domain.flows import Exit
 from emails.folder import Message, read_messages
 from emails.templates import TemplateError, Templates
+from emails.words import read_words
 from inspection import record_rules
 from inspection.asserted_exits import asserted_exits
 from inspection.checks import RULES, Checked, check_flow
@@ -26,6 +27,7 @@ from inspection.message_rules import templates_are_sound
 from inspection.outline import Block, steps
 from inspection.pages import COMMAND, FOLDER, stale_pages
 from inspection.verb_calls import waits
+from inspection.word_rules import said_to_people
 from workflows.builds import build_id
 from workflows.discovery import FlowClass, discover_flows
 
@@ -130,9 +132,26 @@ def _locales(checked: Checked, layout: Layout, messages: Mapping[tuple[str, str]
         for language in languages
     }
     lacking = [f"{name} in {language}" for language, names in missing.items() for name in names]
-    mend = f"write {', '.join(lacking)} in {layout.seen(layout.emails / flow)}"
-    done = sum(not names for names in missing.values())
-    return Measure(done, len(languages), tuple(lacking), mend if lacking else "")
+    unsaid = _unsaid(checked, layout, languages)
+    folder = layout.seen(layout.emails / flow)
+    mend = [f"write {', '.join(lacking)} in {folder}"] if lacking else []
+    mend += [f"say {each[0]} in {language} in {folder}/words.toml" for language, each in unsaid.items() if each][:1]
+    lacking += [f"{text} in {language}" for language, texts in unsaid.items() for text in texts]
+    done = sum(not names and not unsaid[language] for language, names in missing.items())
+    return Measure(done, len(languages), tuple(lacking), ", ".join(mend))
+
+
+def _unsaid(checked: Checked, layout: Layout, languages: Sequence[str]) -> dict[str, list[str]]:
+    """What the code says to people of the team, and no words are there for, by language, in quotes."""
+    said = said_to_people(checked.source) if checked.source else []
+    try:
+        words = read_words(layout.emails / checked.flow / "words.toml")
+    except (ValueError, OSError):  # told by the checks
+        words = {}
+    return {
+        language: [f"“{text}”" for text in said if language != DEFAULT_LOCALE and text not in words.get(language, {})]
+        for language in languages
+    }
 
 
 def _languages(message: Message | None) -> Collection[str]:

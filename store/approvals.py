@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
@@ -98,6 +99,21 @@ async def who_delegated(session: AsyncSession, approval: ApprovalRow) -> set[str
         col(ApprovalRequestRow.delegated_to).is_not(None),
     )
     return set(await session.exec(query))
+
+
+async def whose_decision(session: AsyncSession, approval: ApprovalRow) -> dict[str, set[str]]:
+    """By delegate, those in whose place they answer in the present stage; also if the flow has yet to note it."""
+    noted = select(ApprovalRequestRow.delegated_to, ApprovalRequestRow.person_id).where(
+        ApprovalRequestRow.approval_id == approval.id, ApprovalRequestRow.stage == approval.stage
+    )
+    given = select(AnswerRow.delegate_id, AnswerRow.person_id).where(
+        AnswerRow.question_id == approval.id, AnswerRow.stage == approval.stage, AnswerRow.status != "refused"
+    )
+    found = defaultdict[str, set[str]](set)
+    for delegate_id, person_id in (*await session.exec(noted), *await session.exec(given)):
+        if delegate_id is not None:
+            found[delegate_id].add(person_id)
+    return found
 
 
 async def requests_of_stage(session: AsyncSession, approval: ApprovalRow) -> list[ApprovalRequestRow]:

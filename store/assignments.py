@@ -18,6 +18,7 @@ from domain.people import MANAGERS, calendar_of
 from store.enrollments import Leaving, open_enrollment
 from store.lead_choosing import OPEN, Chooser, decision, lead_of, take_turn
 from store.lead_queue import serve_queue
+from store.lead_rules import newest_rules
 from store.people import people_by_ids, people_in_role
 from store.people_tables import AssignmentRow
 from store.tables import ContactRow, EnrollmentRow, now
@@ -77,7 +78,8 @@ async def current_offer(
     if choice.person_id is not None and (older := await serve_queue(session, chooser, DRAINED_AT_ONCE)):
         if len(older) == DRAINED_AT_ONCE:
             detail = f"somebody can take it by {choice.rule}: leads that wait longer come first"
-            row = decision(enrollment, step, number, None, [{"verdict": "in_turn", "detail": detail}])
+            reasons = [{"verdict": "in_turn", "detail": detail}]
+            row = decision(enrollment, step, number, None, reasons, chooser.rules_version)
             session.add(row)
             return row
         choice = await chooser.choose(lead, had_it)
@@ -141,10 +143,16 @@ async def give_by_hand(session: AsyncSession, assignment_id: str, person_id: str
     if not any(person.active for person in await people_by_ids(session, [person_id])):
         raise UnknownPerson
     queued.status, queued.closed_at = "drained", now()
-    row = decision(enrollment, queued.step, queued.number + 1, person_id, reasons)
+    version = (await newest_rules(session)).version
+    row = decision(enrollment, queued.step, queued.number + 1, person_id, reasons, version)
     row.status, row.closed_at = "accepted", now()
     session.add(row)
     return row
+
+
+def given_by(decision: AssignmentRow) -> str | None:
+    """The id of the manager who gave a lead by hand; None if it was offered, or is in the queue."""
+    return next((reason["by"] for reason in decision.reasons if reason.get("verdict") == "by_hand"), None)
 
 
 async def offered_to(session: AsyncSession, person_id: str) -> list[AssignmentRow]:

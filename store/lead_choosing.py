@@ -62,7 +62,7 @@ class Chooser:
         at: datetime,
     ) -> None:
         self._session = session
-        self._rules_version = version
+        self.rules_version = version
         self._rules = rules
         self._people = people
         self._loads = loads
@@ -108,8 +108,8 @@ class Chooser:
     def decide(self, enrollment: EnrollmentRow, step: str, number: int, choice: Choice) -> AssignmentRow:
         """Make a lead's next decision as it was chosen: an offer, of which account is kept, or a place in the queue."""
         reasons = [reason.model_dump(mode="json", exclude_none=True) for reason in choice.reasons]
-        row = decision(enrollment, step, number, choice.person_id, reasons)
-        row.rule, row.rules_version = choice.rule, self._rules_version
+        row = decision(enrollment, step, number, choice.person_id, reasons, self.rules_version)
+        row.rule = choice.rule
         self._session.add(row)
         if choice.person_id is not None and choice.rule is not None:
             self._loads[choice.person_id] += 1
@@ -142,7 +142,12 @@ class Chooser:
 
 
 def decision(
-    enrollment: EnrollmentRow, step: str, number: int, person_id: str | None, reasons: list[dict[str, Any]]
+    enrollment: EnrollmentRow,
+    step: str,
+    number: int,
+    person_id: str | None,
+    reasons: list[dict[str, Any]],
+    rules_version: int,
 ) -> AssignmentRow:
     """A lead offered to a person or, without one, put into the queue; not stored yet."""
     return AssignmentRow(
@@ -153,6 +158,7 @@ def decision(
         step=step,
         number=number,
         person_id=person_id,
+        rules_version=rules_version,
         status="queued" if person_id is None else "offered",
         reasons=reasons,
     )

@@ -137,7 +137,7 @@ class AssignmentRow(SQLModel, table=True):
     number: int = Field(description="the how manieth decision on this lead, from 1")
     person_id: str | None = Field(default=None, sa_type=String(36))
     rule: str | None = None
-    rules_version: int = 0
+    rules_version: int = Field(default=0, description="in force when it was decided; 0: before there were any")
     status: str = Field(
         description="offered, accepted, declined, lapsed (no answer in time), queued, drained or withdrawn"
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -15,7 +15,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from store.people_tables import AnswerRow, ApprovalRequestRow, ApprovalRow, AssignmentRow, PersonRow, TaskRow
 from store.tables import ContactRow, CrmChangeRow, EnrollmentRow, HoldRow
 from store.timeline_sources import RANKS, SOURCES, Column, Source, Who
-from store.timeline_texts import Known
+from store.timeline_texts import About, Known
 
 
 class Position(NamedTuple):
@@ -117,7 +117,8 @@ def _of_kind(source: Source, kind: str | None) -> Column | None:
 
 def _entry(found: _Found, known: Known) -> Entry:
     row = found.row
-    enrollment_id = _enrollment_of(row)
+    asked = known.about(getattr(row, "question_id", getattr(row, "approval_id", "")))
+    enrollment_id = _enrollment_of(row) or asked.enrollment_id
     flow = getattr(row, "flow", None) or known.flows.get(enrollment_id or "")
     if isinstance(row, HoldRow) and row.scope == "flow":
         flow = row.target
@@ -127,7 +128,7 @@ def _entry(found: _Found, known: Known) -> Entry:
         text=found.source.tell(row, known),
         flow=flow,
         enrollment_id=enrollment_id,
-        step=row.last_step if found.source.name == "ended" else getattr(row, "step", None),
+        step=row.last_step if found.source.name == "ended" else getattr(row, "step", asked.step),
         ref=found.ref,
         details=found.source.details(row),
     )
@@ -144,9 +145,9 @@ def _enrollment_of(row: Any) -> str | None:
 async def _known(session: AsyncSession, who: Who, rows: Sequence[Any]) -> Known:
     """What these rows refer to."""
     questions = {row.id for row in rows if isinstance(row, ApprovalRow | TaskRow | AssignmentRow)}
-    approvals = {row.id for row in rows if isinstance(row, ApprovalRow)}
-    about = {row.question_id for row in rows if isinstance(row, AnswerRow)}
-    about |= {row.approval_id for row in rows if isinstance(row, ApprovalRequestRow)}
+    requested = {row.approval_id for row in rows if isinstance(row, ApprovalRequestRow)}
+    approvals = {row.id for row in rows if isinstance(row, ApprovalRow)} | requested
+    about = {row.question_id for row in rows if isinstance(row, AnswerRow)} | requested
     answers, asked = defaultdict[str, list[AnswerRow]](list), defaultdict[str, list[ApprovalRequestRow]](list)
     if questions:
         taken = select(AnswerRow).where(col(AnswerRow.question_id).in_(questions), AnswerRow.status == "taken")
@@ -156,15 +157,25 @@ async def _known(session: AsyncSession, who: Who, rows: Sequence[Any]) -> Known:
         requests = select(ApprovalRequestRow).where(col(ApprovalRequestRow.approval_id).in_(approvals))
         for request in await session.exec(requests.order_by(col(ApprovalRequestRow.id))):
             asked[request.approval_id].append(request)
-    subjects: dict[str, str] = {}
-    for table in (ApprovalRow, TaskRow) if about else ():
-        subjects |= dict((await session.exec(select(table.id, table.subject).where(col(table.id).in_(about)))).all())
+    of = await _asked_about(session, about) if about else {}
     named = {id_ for row in (*rows, *_all(answers.values()), *_all(asked.values())) for id_ in _people_in(row)}
     people: dict[str, str] = {}
     if named:
         found = await session.exec(select(PersonRow.id, PersonRow.name).where(col(PersonRow.id).in_(named)))
         people = dict(found.all())
-    return Known(flows=who.enrollments, people=people, subjects=subjects, asked=asked, answers=answers)
+    return Known(flows=who.enrollments, people=people, questions=of, asked=asked, answers=answers)
+
+
+async def _asked_about(session: AsyncSession, ids: Collection[str]) -> dict[str, About]:
+    found: dict[str, About] = {}
+    for table, subject in (
+        (ApprovalRow, col(ApprovalRow.subject)),
+        (TaskRow, col(TaskRow.subject)),
+        (AssignmentRow, literal("the lead")),
+    ):
+        query = select(table.id, subject, table.enrollment_id, table.step).where(col(table.id).in_(ids))
+        found |= {id_: About(*rest) for id_, *rest in await session.exec(query)}
+    return found
 
 
 def _all(lists: Iterable[list[Any]]) -> Iterator[Any]:

@@ -8,7 +8,9 @@ from typing import Any, NamedTuple
 
 from domain.durations import in_words
 from domain.messages import MessageStatus
+from domain.questions import Refusal
 from domain.trail import minute
+from store.assignments import given_by
 from store.people_tables import AnswerRow, ApprovalRequestRow, ApprovalRow, AssignmentRow, TaskRow
 from store.tables import (
     ConsentRow,
@@ -47,7 +49,21 @@ _CRM = {
     "note": "Note",
     "sunset": "Sunset",
 }
+_REFUSED = {
+    Refusal.NOT_PENDING: "it was not open any more",
+    Refusal.NOT_ASKED: "they were not asked",
+    Refusal.ANSWERED: "they had answered before",
+    Refusal.NOT_A_CHOICE: "it was not theirs to choose",
+}
 _ANSWERED = {"approve": "approved", "reject": "rejected", "done": "said that it is done", "accept": "accepted"}
+
+
+class About(NamedTuple):
+    """What an approval, a task or a lead asks, and where."""
+
+    subject: str = ""
+    enrollment_id: str | None = None
+    step: str | None = None
 
 
 class Known(NamedTuple):
@@ -56,8 +72,8 @@ class Known(NamedTuple):
     flows: Mapping[str, str] = {}
     """Of the contact's enrollments."""
     people: Mapping[str, str] = {}
-    subjects: Mapping[str, str] = {}
-    """Of approvals and tasks."""
+    questions: Mapping[str, About] = {}
+    """Those that answers and requests are about, by id."""
     asked: Mapping[str, Sequence[ApprovalRequestRow]] = {}
     """By approval."""
     answers: Mapping[str, Sequence[AnswerRow]] = {}
@@ -68,6 +84,9 @@ class Known(NamedTuple):
 
     def flow(self, enrollment_id: str | None) -> str:
         return self.flows.get(enrollment_id or "", "a flow")
+
+    def about(self, question_id: str) -> About:
+        return self.questions.get(question_id, About())
 
 
 def became_known(_row: ContactRow, _known: Known) -> str:
@@ -179,18 +198,24 @@ def approval_asked(row: ApprovalRow, known: Known) -> str:
 
 
 def approval_asked_too(row: ApprovalRequestRow, known: Known) -> str:
-    why = "in place of somebody else" if row.reason == "delegated" else "since nobody had answered"
-    return f"{known.person(row.person_id)} asked to approve {why}: {known.subjects.get(row.approval_id, '')}"
+    others = [
+        known.person(each.person_id)
+        for each in known.asked.get(row.approval_id, ())
+        if (each.delegated_to, each.stage) == (row.person_id, row.stage)
+    ]
+    delegated = f"in place of {_some(others) if others else 'somebody else'}"
+    why = delegated if row.reason == "delegated" else "since nobody had answered"
+    return f"{known.person(row.person_id)} asked to approve {why}: {known.about(row.approval_id).subject}"
 
 
 def answered(row: AnswerRow, known: Known) -> str:
-    about = known.subjects.get(row.question_id, "the lead")
     if row.choice == "delegate":
         said = f"has {known.person(row.delegate_id)} answer in their place"
     else:
         said = _ANSWERED.get(row.choice, f"{row.choice}d")
-    counts = {"taken": "", "refused": f", which does not count ({row.refusal})"}.get(row.status, ", not yet taken in")
-    return f"{known.person(row.person_id)} {said}{counts}: {about}{_quoted(row.comment)}"
+    why = next((f", for {words}" for refusal, words in _REFUSED.items() if refusal == row.refusal), "")
+    counts = {"taken": "", "refused": f", which does not count{why}"}.get(row.status, ", not yet taken in")
+    return f"{known.person(row.person_id)} {said}{counts}: {known.about(row.question_id).subject}{_quoted(row.comment)}"
 
 
 def approval_closed(row: ApprovalRow, known: Known) -> str:
@@ -217,7 +242,7 @@ def task_closed(row: TaskRow, known: Known) -> str:
 def lead_decided(row: AssignmentRow, known: Known) -> str:
     if row.person_id is None:
         return f"Nobody could take the lead, which waits in the queue{_passed_over(row.reasons, known)}"
-    if (giver := next((each["by"] for each in row.reasons if each["verdict"] == "by_hand"), None)) is not None:
+    if (giver := given_by(row)) is not None:
         return f"{known.person(giver)} gave the lead to {known.person(row.person_id)} by hand"
     rule = f" by the rule {row.rule}" if row.rule else ""
     by = f", to be answered by {minute(row.respond_by)}" if row.respond_by else ""

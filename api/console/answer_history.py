@@ -20,9 +20,14 @@ class Line(NamedTuple):
 def of_approval(view: ApprovalView, names: Mapping[str, str], reader: Reader) -> list[Line]:
     """Who was asked when, what they answered, and how it ended. `names` of people, by id."""
     groups: dict[tuple[int, str], list[AskedView]] = {}
+    lines = []
     for asked in view.asked:
-        groups.setdefault((asked.stage, asked.reason), []).append(asked)
-    lines = [
+        if asked.reason == "delegated":
+            others = in_place_of(asked, view, reader)
+            lines.append(Line(asked.asked_at, reader.say("told_delegated", name=asked.name, other=others)))
+        else:
+            groups.setdefault((asked.stage, asked.reason), []).append(asked)
+    lines += [
         Line(group[0].asked_at, reader.say(f"told_{reason}", names=", ".join(asked.name for asked in group)))
         for (_, reason), group in groups.items()
     ]
@@ -30,8 +35,14 @@ def of_approval(view: ApprovalView, names: Mapping[str, str], reader: Reader) ->
     return _in_order(lines, view.status, view.closed_at, reader)
 
 
+def in_place_of(asked: AskedView, view: ApprovalView, reader: Reader) -> str:
+    """Names of those whose decision a delegate has. It is noted after the delegate is asked."""
+    whose = (each.name for each in view.asked if (each.delegated_to, each.stage) == (asked.person_id, asked.stage))
+    return ", ".join(whose) or reader.say("somebody_else")
+
+
 def of_other(
-    opened_at: datetime,
+    opened: Line,
     answer: AnswerView | None,
     status: str,
     closed_at: datetime | None,
@@ -39,7 +50,7 @@ def of_other(
     reader: Reader,
 ) -> list[Line]:
     """Of a task or an offer, which one answer ends."""
-    lines = [Line(opened_at, reader.say("told_opened")), *answered([answer] if answer else [], names, reader)]
+    lines = [opened, *answered([answer] if answer else [], names, reader)]
     return _in_order(lines, status, None if answer else closed_at, reader)
 
 

@@ -14,8 +14,8 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from api.answering import UnfitDelegate, give_answer
 from api.approval_view import ApprovalView, AskedView, approval_views
 from api.console.answer_form import Faulty, Form
-from api.console.answer_history import of_approval
-from api.console.asking import DeadLink, Reply, active, flow_fact, render
+from api.console.answer_history import in_place_of, of_approval
+from api.console.asking import DeadLink, Reply, active, flow_fact, is_held, render
 from api.console.reader import Reader
 from api.wiring import Services
 from domain.people import Person
@@ -64,6 +64,7 @@ class ApprovalPage:
             state = self._state(view, changed)
             delegates = await self._delegates(session, approval) if state == "ask" else []
             names = await _names(session, view)
+            held = await is_held(session, approval)
         mine, words = self._mine(view), self.services.words
         return render(
             self.services,
@@ -74,7 +75,7 @@ class ApprovalPage:
             kicker=reader.say("approval"),
             heading=reader.say(f"approval_{state}", name=names.get(mine.delegated_to or "")),
             subject=words.say(approval.flow, view.subject, reader.language),
-            about=self._about(state, view, reader),
+            about=self._about(state, view, held, reader),
             newer_url=self.services.links.approval_url(newer.id) if newer else None,
             view=view,
             facts=[
@@ -105,12 +106,12 @@ class ApprovalPage:
             return Choice.DELEGATE
         return "ask" if view.stage.number == mine.stage else "passed"
 
-    def _about(self, state: str, view: ApprovalView, reader: Reader) -> list[str]:
+    def _about(self, state: str, view: ApprovalView, held: bool, reader: Reader) -> list[str]:
         lines = []
         if state in ("withdrawn", "changed", "passed"):
             lines.append(reader.say(f"approval_{state}_about"))
         if state == "ask" and view.expires_at is not None:
-            lines.append(reader.say("answer_until", moment=reader.at(view.expires_at)))
+            lines.append(reader.deadline("answer_until", view.expires_at, held))
         elif view.status == "pending" and state != "passed":
             lines.append(reader.say("approval_pending_about"))
         elif view.closed_at is not None:
@@ -153,16 +154,11 @@ class ApprovalPage:
 
     def _row(self, asked: AskedView, view: ApprovalView, names: Mapping[str, str], reader: Reader) -> dict[str, str]:
         """One line of the table of people."""
-        as_what = [asked.role.replace("_", " ") if asked.role else reader.say("by_name")]
+        as_what = [reader.role(asked.role) if asked.role else reader.say("by_name")]
         if asked.reason == "escalated":
             as_what.append(reader.say("as_escalated"))
         elif asked.reason == "delegated":
-            of = (
-                other.name
-                for other in view.asked
-                if (other.delegated_to, other.stage) == (asked.person_id, asked.stage)
-            )
-            as_what = [reader.say("as_delegated", name=", ".join(of))]
+            as_what = [reader.say("as_delegated", name=in_place_of(asked, view, reader))]
         if view.stage.of > 1:
             as_what.append(reader.say("in_stage", number=asked.stage))
         answered = asked.answer.choice if asked.answer else Choice.DELEGATE if asked.delegated_to else None

@@ -6,12 +6,16 @@ from dataclasses import dataclass
 from typing import Any, Literal, Protocol, Self
 
 from fastapi.responses import HTMLResponse
+from sqlmodel.ext.asyncio.session import AsyncSession
 
+from api.answering import AskedRow
 from api.console.answer_form import Form
 from api.console.pages import page
 from api.console.reader import Reader
 from api.wiring import Services
 from domain.people import Person
+from store.holds import held_among
+from store.tables import EnrollmentRow
 
 GONE = frozenset({"expired", "withdrawn", "changed", "overdue", "lapsed"})
 """States in which there is nothing to answer any more, and no answer."""
@@ -61,6 +65,12 @@ def flow_fact(services: Services, reader: Reader, name: str) -> tuple[str, str]:
     """Which flow asks, by its title."""
     flow = services.flows.get(name)
     return reader.say("flow"), services.words.say(name, flow.about.title, reader.language) if flow else name
+
+
+async def is_held(session: AsyncSession, asked: AskedRow) -> bool:
+    """Whether the flow that asks is on hold: no deadline comes until it is resumed, and each moves by that time."""
+    enrollment = await session.get_one(EnrollmentRow, asked.enrollment_id)
+    return bool(await held_among(session, [enrollment]))
 
 
 def render(services: Services, template: str, reader: Reader, reply: Reply, state: str, **values: Any) -> HTMLResponse:

@@ -7,16 +7,17 @@ from typing import Self
 
 from fastapi.responses import HTMLResponse
 
-from api.answer_view import answer_view
+from api.answer_view import AnswerView, answer_view
 from api.answering import give_answer
 from api.console.answer_form import Form
-from api.console.answer_history import of_other
-from api.console.asking import DeadLink, Reply, active, flow_fact, render
+from api.console.answer_history import Line, of_other
+from api.console.asking import DeadLink, Reply, active, flow_fact, is_held, render
 from api.console.reader import Reader
 from api.wiring import Services
 from domain.people import Person
 from domain.questions import Choice
 from store.answers import taken_answers
+from store.assignments import given_by
 from store.people import person_by_id
 from store.people_tables import AssignmentRow
 from store.tables import ContactRow
@@ -49,6 +50,8 @@ class LeadPage:
             offer = await session.get_one(AssignmentRow, self.offer.id)
             contact = await session.get_one(ContactRow, offer.contact_id)
             answer = next(iter(await taken_answers(session, [offer.id])), None)
+            manager = await person_by_id(session, given_by(offer) or "")
+            held = await is_held(session, offer)
         state = _STATES.get(offer.status, offer.status)
         given = answer_view(answer) if answer else None
         return render(
@@ -60,17 +63,25 @@ class LeadPage:
             kicker=reader.say("lead"),
             heading=reader.say(f"lead_{state}"),
             subject="",
-            about=self._about(state, offer, reader),
+            about=self._about(state, offer, held, reader),
             facts=[
                 *reader.lead(contact, address=state == Choice.ACCEPT),
                 flow_fact(self.services, reader, offer.flow),
             ],
-            history=of_other(
-                offer.created_at, given, offer.status, offer.closed_at, {self.rep.id: self.rep.name}, reader
-            ),
+            history=self._history(offer, manager, given, reader),
         )
 
-    def _about(self, state: str, offer: AssignmentRow, reader: Reader) -> list[str]:
+    def _history(
+        self, offer: AssignmentRow, manager: Person | None, answer: AnswerView | None, reader: Reader
+    ) -> list[Line]:
+        """Of one that a manager gave by hand there is nothing more to tell: nobody has to accept it."""
+        if given_by(offer) is not None:
+            name = manager.name if manager else reader.say("somebody_else")
+            return [Line(offer.created_at, reader.say("told_by_hand", name=name))]
+        offered = Line(offer.created_at, reader.say("told_offered"))
+        return of_other(offered, answer, offer.status, offer.closed_at, {self.rep.id: self.rep.name}, reader)
+
+    def _about(self, state: str, offer: AssignmentRow, held: bool, reader: Reader) -> list[str]:
         if state != "ask":
             return [reader.say(f"lead_{state}_about")]
-        return [reader.say("answer_until", moment=reader.at(offer.respond_by))] if offer.respond_by else []
+        return [reader.deadline("answer_until", offer.respond_by, held)] if offer.respond_by else []

@@ -28,6 +28,14 @@ class Reader:
     def at(self, moment: datetime) -> str:
         return minute(moment, self.language, self._zone)
 
+    def deadline(self, text: str, moment: datetime, held: bool) -> str:
+        """What a page says of a deadline. On hold, nobody knows yet when it will be."""
+        return self.say("answer_held") if held else self.say(text, moment=self.at(moment))
+
+    def role(self, role: str) -> str:
+        """As what somebody is asked; a role of an installation's own is called as there."""
+        return TEXTS[self.language].get(f"role_{role}", role.replace("_", " "))
+
     def zone(self) -> str:
         return self.say("answer_zone", zone=self._zone.key)
 

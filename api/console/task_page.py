@@ -10,8 +10,8 @@ from fastapi.responses import HTMLResponse
 from api.answer_view import answer_view
 from api.answering import give_answer
 from api.console.answer_form import Form
-from api.console.answer_history import of_other
-from api.console.asking import DeadLink, Reply, active, flow_fact, render
+from api.console.answer_history import Line, of_other
+from api.console.asking import DeadLink, Reply, active, flow_fact, is_held, render
 from api.console.reader import Reader
 from api.wiring import Services
 from domain.people import Person
@@ -48,9 +48,11 @@ class TaskPage:
             contact = await session.get_one(ContactRow, task.contact_id)
             answer = next(iter(await taken_answers(session, [task.id])), None)
             named = await people_by_ids(session, [answer.person_id] if answer else [])
+            held = await is_held(session, task)
         state = "ask" if task.status == "open" else task.status
         names = {person.id: person.name for person in named}
         done = answer_view(answer) if answer else None
+        given = Line(task.created_at, reader.say("told_given"))
         return render(
             self.services,
             "answer_task.html",
@@ -60,15 +62,15 @@ class TaskPage:
             kicker=reader.say("task"),
             heading=reader.say(f"task_{state}"),
             subject=self.services.words.say(task.flow, task.subject, reader.language),
-            about=self._about(state, task, reader),
+            about=self._about(state, task, held, reader),
             facts=[*reader.contact(contact), flow_fact(self.services, reader, task.flow)],
-            history=of_other(task.created_at, done, task.status, task.closed_at, names, reader),
+            history=of_other(given, done, task.status, task.closed_at, names, reader),
         )
 
-    def _about(self, state: str, task: TaskRow, reader: Reader) -> list[str]:
+    def _about(self, state: str, task: TaskRow, held: bool, reader: Reader) -> list[str]:
         lines = [reader.say("task_withdrawn_about")] if state == "withdrawn" else []
         if state == "ask" and task.due_at is not None:
-            lines.append(reader.say("answer_due", moment=reader.at(task.due_at)))
+            lines.append(reader.deadline("answer_due", task.due_at, held))
         elif task.closed_at is not None:
             lines.append(reader.say("answer_on", moment=reader.at(task.closed_at)))
         return lines

@@ -46,7 +46,9 @@ class AssignmentView(BaseModel):
     number: int = Field(description="the how manieth decision on this lead, from 1")
     person_id: str | None = Field(description="the rep; null: nobody could take it")
     rule: str | None = Field(description="by which it was given", examples=["andes"])
-    rules_version: int
+    rules_version: int = Field(
+        description="of the rules in force when it was decided, by hand too; 0: before there were any"
+    )
     status: AssignmentStatus = Field(description="lapsed: no answer in time; drained: taken out of the queue")
     reasons: list[dict[str, Any]] = Field(description="which rules matched, and who was passed over why")
     respond_by: datetime | None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date, timedelta
@@ -26,7 +27,7 @@ from runtime.settings import Settings
 from store.approvals import delegate
 from store.database import Database
 from store.people import update_person
-from store.people_tables import ApprovalRequestRow, ApprovalRow, PersonRow, TaskRow
+from store.people_tables import AnswerRow, ApprovalRequestRow, ApprovalRow, PersonRow, TaskRow
 from store.tables import ContactRow, EnrollmentRow, new_id
 from tests.integrations.crm_contract import enrolled
 
@@ -64,14 +65,16 @@ class Desk:
             (await session.get_one(ContactRow, lead.contact_id)).owner_id = person_id
 
     async def ask(self, lead: EnrollmentRow, asked: Asked, why: NudgeKind = NudgeKind.ASK, **plan: Any) -> list[str]:
+        delegate_id = plan.pop("delegate_id", None)
         order = AskForApproval(
+            delegate_id=delegate_id,
             enrollment_id=lead.id,
             step="approve",
             subject="An offer",
             facts={},
             content_hash="0",
             plan=ApprovalPlan(stages=(Stage(asks=(asked,)),), **plan),
-            part=f"approve/{why}",
+            part=f"approve/{why}-{delegate_id}",
             why=why,
         )
         return (await ActivityEnvironment().run(self._approvals.ask, order)).asked
@@ -97,6 +100,19 @@ class Desk:
     async def task(self) -> TaskRow:
         async with self.database.read() as session:
             return (await session.exec(select(TaskRow))).one()
+
+    async def give_away(self, lead: EnrollmentRow, person_id: str, delegate_id: str) -> None:
+        """Somebody gives their decision to somebody else, who is told before anybody notes it."""
+        async with self.database.write() as session:
+            approval = (await session.exec(select(ApprovalRow))).one()
+            answer = AnswerRow(question_id=approval.id, choice="delegate", person_id=person_id, delegate_id=delegate_id)
+            session.add(answer)
+        await self.ask(lead, BOSSES, NudgeKind.DELEGATE, delegate_id=delegate_id)
+
+    def in_place_of(self) -> list[str]:
+        """What the newest email says of those whose decision its reader has."""
+        newest = self._outbox.read(self._outbox.page(1)[0].message_id)
+        return re.findall(r"In place of: (.*)", newest.text if newest else "")
 
     def recipients(self) -> list[str]:
         return [mail.to.partition("@")[0].rpartition("<")[2] for mail in reversed(self._outbox.page(50))]
@@ -177,6 +193,32 @@ async def test_nobody_stands_in_for_who_has_given_the_decision_to_them(desk: Des
     await desk.away(bo, ana)
     assert await desk.ask(lead, Asked(person_id=ana), NudgeKind.ESCALATE, **escalating) == [bo]
     assert [delegated_to for *_, delegated_to in await desk.requests()] == [bo, None]
+
+
+async def test_a_delegate_reads_in_whose_place_they_are_asked(desk: Desk, lead: EnrollmentRow) -> None:
+    bo, ana = [await desk.person(name, "boss") for name in ("bo", "ana")]
+    cy, dov = [await desk.person(name) for name in ("cy", "dov")]
+    await desk.away(ana, cy)
+    await desk.ask(lead, BOSSES)
+    assert desk.recipients() == ["bo", "cy"]
+    assert desk.in_place_of() == ["ana"]
+    await desk.give_away(lead, bo, dov)
+    assert desk.recipients() == ["bo", "cy", "dov"]
+    assert desk.in_place_of() == ["bo"]
+
+
+@pytest.mark.parametrize("absent", [True, False])
+async def test_who_is_asked_themselves_and_is_a_delegate_too_is_written_once(
+    desk: Desk, lead: EnrollmentRow, absent: bool
+) -> None:
+    ana, bo = [await desk.person(name, "boss") for name in ("ana", "bo")]
+    if absent:
+        await desk.away(ana, bo)
+    await desk.ask(lead, BOSSES)
+    if not absent:
+        await desk.give_away(lead, ana, bo)
+    assert desk.recipients() == (["bo"] if absent else ["ana", "bo"])
+    assert desk.in_place_of() == (["ana"] if absent else [])
 
 
 # -- Nobody is meant any more -----------------------------------------------------------------------------------------

@@ -21,7 +21,7 @@ from domain.working_time import Weekday
 from runtime.links import Links
 from runtime.settings import Settings
 from store.approvals import ask_person, begin_stage, close_approval, open_approval
-from store.people_tables import ApprovalRow, AssignmentRow
+from store.people_tables import ApprovalRow, AssignmentRow, TaskRow
 from store.tables import EnrollmentRow, now
 from tests.api.caller import ADA, Caller, calling, client_of_nobody
 from tests.api.databases import on_both_databases
@@ -107,11 +107,39 @@ async def test_page_shows_what_is_asked_and_of_whom(office: Office, rosa: Person
         assert shown in page
     assert "<b>&" not in visitor.answer.text
     flow = "Bienvenida: del primer día"
-    for shown in ("Engines", "Chile", "Rosa (tú)", "Bo", "sales manager", flow, "America/Santiago"):
+    for shown in ("Engines", "Chile", "Rosa (tú)", "Bo", "dirección de ventas", flow, "America/Santiago"):
         assert shown in page
     contact = await office.contact(approval)
     assert contact.email not in page
     assert bo.email not in page
+
+
+async def test_role_of_an_installations_own_is_called_as_there(office: Office, rosa: Person) -> None:
+    approval = await office.approval([rosa], role="head_of_legal")
+    assert "<td>head of legal</td>" in await (await _visit(office, approval, rosa)).open()
+
+
+@pytest.mark.parametrize("target", ["enrollments", "contacts", "flows"])
+async def test_while_the_flow_is_on_hold_a_page_tells_no_deadline(office: Office, bo: Person, target: str) -> None:
+    approval, task, offer = await office.approval([bo]), await office.task(bo), await office.offer(bo)
+    links = office.api.services.links
+    urls: dict[str, ApprovalRow | TaskRow | AssignmentRow] = {
+        links.approval_url((await office.request(approval, bo)).id): approval,
+        links.task_url(task.id, bo.id): task,
+        links.lead_url(offer.id, bo.id): offer,
+    }
+    for url, row in urls.items():
+        ids = {"enrollments": row.enrollment_id, "contacts": row.contact_id, "flows": row.flow}
+        visitor = Visitor(office, url)
+        deadline = re.compile(r"Please answer by|Due \d")
+        held = TEXTS["en"]["answer_held"]
+        assert deadline.search(page := await visitor.open())
+        assert held not in page
+        await office.api.post(f"/v1/{target}/{ids[target]}/hold", {})
+        assert held in (page := await visitor.open())
+        assert not deadline.search(page)
+        assert visitor.has_form
+        await office.api.post(f"/v1/{target}/{ids[target]}/resume", {})
 
 
 async def test_opening_the_link_decides_nothing(office: Office, rosa: Person) -> None:
@@ -215,7 +243,9 @@ async def test_delegate_of_somebody_who_is_away_has_the_page(office: Office, ros
         await session.merge(request)
         await ask_person(session, row, rosa.id, role=None, reason="delegated")
     away = await _visit(office, approval, bo)
-    assert f"<h1>{TEXTS['en']['approval_delegate'].format(name='Rosa')}</h1>" in await away.open()
+    page = await away.open()
+    assert f"<h1>{TEXTS['en']['approval_delegate'].format(name='Rosa')}</h1>" in page
+    assert "<span>Rosa answers in place of Bo</span>" in page
     assert not away.has_form
 
 
@@ -355,8 +385,11 @@ async def test_lead_is_taken_by_its_page_and_the_address_is_shown_then(office: O
     assert f"<h1>{TEXTS['es']['lead_ask']}</h1>" in page
     assert "Ada Lovelace" in page
     assert email not in page
+    told = re.compile(r"<span>(.*)</span>")
+    assert told.findall(page) == ["Se ofreció"]
     page = await visitor.send(choice="accept")
     assert f"<h1>{TEXTS['es']['lead_accept']}</h1>" in page
+    assert told.findall(page) == ["Se ofreció", "Rosa aceptó"]
     assert email in page
 
 
@@ -405,6 +438,10 @@ async def test_manager_gives_a_lead_of_the_queue_by_hand(office: Office, rosa: P
     assert f"<h1>{TEXTS['es']['queue_drained'].format(name='Cy')}</h1>" in page
     listed = (await office.api.get("/v1/assignments", person_id=cy.id)).json()["items"]
     assert [(item["status"], item["number"]) for item in listed] == [("accepted", 2)]
+    given = Visitor(office, office.api.services.links.lead_url(listed[0]["id"], cy.id))
+    page = await given.open()
+    assert f"<h1>{TEXTS['en']['lead_accept']}</h1>" in page
+    assert re.findall(r"<span>(.*)</span>", page) == ["Rosa gave it by hand"]
     await visitor.send(409, to=bo.id)
 
 

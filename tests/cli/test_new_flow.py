@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import time
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -149,6 +150,21 @@ def test_steps_become_a_story(steps: str, told: str) -> None:
     journey = ast.parse(source).body[-1].body[-1].body  # type: ignore[attr-defined]
     wanted = ast.parse(f"async def journey(self):{told}").body[0].body  # type: ignore[attr-defined]
     assert [ast.unparse(node) for node in journey] == [ast.unparse(node) for node in wanted]
+
+
+def test_what_people_of_the_team_read_is_there_to_be_said_in_other_languages() -> None:
+    steps = (
+        "tip, approved by sales within 1 day? offer, task call them for sales within 1 day, task for sales within 1 day"
+    )
+    words = files_of(steps)["emails/win_back/words.toml"]
+    assert tomllib.loads(words) == {"es": {}}
+    assert tomllib.loads(words.replace("# ", "").partition("\n\n")[2])["es"] == {
+        "Win back who's gone": "",
+        "Send offer": "",
+        "Call them": "",
+        "See what this contact needs": "",
+    }
+    assert "emails/win_back/words.toml" not in files_of(EXAMPLE)
 
 
 WRONG = [

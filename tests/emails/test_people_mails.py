@@ -40,6 +40,7 @@ def render(
     facts: tuple[tuple[str, str], ...] = FACTS,
     until: datetime | None = UNTIL,
     others: tuple[str, ...] = OTHERS,
+    in_place_of: tuple[str, ...] = (),
 ) -> Rendered:
     return templates.render_for_person(
         message,
@@ -51,6 +52,7 @@ def render(
         url=URL,
         until=until,
         others=others,
+        in_place_of=in_place_of,
     )
 
 
@@ -73,6 +75,11 @@ def test_a_person_reads_what_is_asked_about_whom_until_when_and_where_to_answer(
     assert {"en": "November 24, 2026", "es": "24 de noviembre de 2026"}[locale] in rendered.text
     assert rendered.text.count(f"<{URL}>") == 1
     assert "subscri" not in rendered.html
+
+
+@pytest.mark.parametrize(("locale", "told"), [("en", "In place of: Luis, Eva"), ("es", "En lugar de: Luis, Eva")])
+def test_a_delegate_reads_whose_decision_they_have(shipped: Templates, locale: str, told: str) -> None:
+    assert told in render(shipped, "approval", person(locale), others=(), in_place_of=OTHERS).text
 
 
 @in_each_locale

@@ -243,6 +243,44 @@ def test_a_fault_of_a_template_is_one_of_the_checks(trials: Trials) -> None:
     assert told(quality).startswith("no grade · ")
 
 
+ASKS = """
+        await self.send("tip")
+        facts = {"offer_percent": 30}
+        decision = await self.ask("approve", "An offer", plan=PLAN, facts=facts)
+        if decision.approved:
+            await self.task("call", "Call them", to=SALES, due=timedelta(days=1))
+"""
+WORDS = """
+[es]
+"One email" = "Lo mínimo"
+"An offer" = "Una oferta"
+"offer percent" = "oferta (%)"
+"Call them" = "Llámalos"
+"""
+
+
+@pytest.mark.parametrize("text", ["One email", "An offer", "offer percent", "Call them"])
+def test_what_people_of_the_team_are_asked_is_there_in_every_language(
+    flow_project: FlowProject, monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    trials = begun(flow_project, ASKS, monkeypatch)
+    trials.project.write("emails/trial/words.toml", WORDS)
+    assert trials.quality.measures[Fact.LOCALES].missing == ()
+    trials.rewrite("emails/trial/words.toml", f'"{text}"', '"Something else"')
+    locales = trials.quality.measures[Fact.LOCALES]
+    assert (locales.done, locales.of, locales.missing) == (1, 2, (f"“{text}” in es",))
+    assert locales.mend == f"say “{text}” in es in emails/trial/words.toml"
+
+
+def test_the_first_text_that_is_not_said_is_named(flow_project: FlowProject, monkeypatch: pytest.MonkeyPatch) -> None:
+    trials = begun(flow_project, ASKS, monkeypatch)
+    locales = trials.quality.measures[Fact.LOCALES]
+    assert len(locales.missing) == 4
+    assert locales.mend == "say “One email” in es in emails/trial/words.toml"
+    trials.project.write("emails/trial/words.toml", "es = 1")
+    assert trials.quality.measures[Fact.LOCALES] == locales
+
+
 def test_an_installation_tells_what_is_there(trials: Trials) -> None:
     shutil.rmtree(trials.root / "tests")
     shutil.rmtree(trials.root / "docs")

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from domain.lead_rules import Strategy
 from store import assignments
 from store.assignments import NotAManager, NotInQueue, UnknownPerson, mark_told, not_told, told_since
 from store.database import Database
@@ -78,8 +79,9 @@ async def test_more_than_one_transaction_gives_away_is_left_and_the_new_one_wait
     leads = await sales.leads(3)
     for lead in leads:
         await sales.queue(lead)
+    await sales.rules(Strategy.ROUND_ROBIN)
     new = await sales.offer(await sales.lead())
-    assert new.status == "queued"
+    assert (new.status, new.rules_version) == ("queued", 1)
     assert [reason["verdict"] for reason in new.reasons] == ["in_turn"]
     assert await sales.drain(limit=2) == [leads[2].id, new.enrollment_id]
 
@@ -142,8 +144,10 @@ async def test_a_manager_gives_a_lead_by_hand_whatever_the_rules_say(sales: Sale
     ana = await sales.rep("ana", capacity=0)
     lead = await sales.lead()
     queued = await sales.queue(lead)
+    await sales.rules(Strategy.ROUND_ROBIN)
     given = await sales.give_by_hand(queued, ana, boss)
     assert (given.person_id, given.status, given.number) == (ana, "accepted", 2)
+    assert (queued.rules_version, given.rules_version) == (0, 1)
     (reason,) = given.reasons
     assert (reason["verdict"], reason["person"], reason["by"]) == ("by_hand", ana, boss)
     assert await sales.statuses(lead) == ["drained", "accepted"]

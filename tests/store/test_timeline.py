@@ -269,27 +269,35 @@ async def test_approvals_say_who_was_asked_and_who_decided(
     await keep(database, first, second, third)
     await keep(
         database,
-        asked(first, rosa, 1, "asked"),
+        asked(first, rosa, 1, "asked").sqlmodel_update({"delegated_to": luis.id}),
         answer(first, rosa, "delegate", 2, delegate_id=luis.id),
         asked(first, luis, 2, "delegated"),
         answer(first, luis, "approve", 3, comment="worth it"),
         answer(first, rosa, "reject", 4, status="refused", refusal="NotAsked"),
+        answer(first, luis, "reject", 5, status="refused", refusal="AlreadyAnswered"),
+        answer(first, luis, "reject", 6.5, status="refused", refusal="NotPending"),
         asked(second, rosa, 7, "asked"),
         asked(second, luis, 7.5, "escalated"),
     )
     assert await told(database, ada) == [
         ("enrollment.entered", "Entered nurturing, through the API"),
         ("approval.asked", "Rosa Pérez asked to approve, in 2 rounds: Offer one"),
-        ("approval.delegated", "Luis Soto asked to approve in place of somebody else: Offer one"),
+        ("approval.delegated", "Luis Soto asked to approve in place of Rosa Pérez: Offer one"),
         ("answer.taken", "Rosa Pérez has Luis Soto answer in their place: Offer one"),
         ("answer.taken", "Luis Soto approved: Offer one “worth it”"),
-        ("answer.refused", "Rosa Pérez rejected, which does not count (NotAsked): Offer one"),
+        ("answer.refused", "Rosa Pérez rejected, which does not count, for they were not asked: Offer one"),
+        ("answer.refused", "Luis Soto rejected, which does not count, for they had answered before: Offer one"),
         ("approval.approved", "Approved by Luis Soto: Offer one"),
+        ("answer.refused", "Luis Soto rejected, which does not count, for it was not open any more: Offer one"),
         ("approval.asked", "Rosa Pérez asked to approve, in 2 rounds: Offer two"),
         ("approval.escalated", "Luis Soto asked to approve since nobody had answered: Offer two"),
         ("approval.expired", "Nobody decided in time: Offer two"),
         ("approval.asked", "Nobody asked to approve, in 2 rounds: Offer three"),
     ]
+    where = {(each.flow, each.enrollment_id, each.step) for each in await entries(database, ada, "answer")}
+    assert where == {("nurturing", nurturing.id, "one")}
+    (escalated,) = await entries(database, ada, "approval.escalated")
+    assert (escalated.flow, escalated.step) == ("nurturing", "two")
 
 
 async def test_tasks_and_leads_say_who_has_them_and_what_became_of_them(
@@ -322,7 +330,12 @@ async def test_tasks_and_leads_say_who_has_them_and_what_became_of_them(
         decision(2, 7, "drained", 8, reasons=reasons[:2]),
         decision(3, 9, "lapsed", 10, person_id=luis.id),
         decision(4, 11, "accepted", 12, person_id=rosa.id),
+        late := AnswerRow(
+            question_id=offered.id, person_id=rosa.id, choice="accept", status="refused", created_at=at(13)
+        ),
     )
+    (refused,) = await entries(database, ada, "answer")
+    assert (refused.ref, refused.flow, refused.step) == (late.id, "nurturing", "rep")
     assert await told(database, ada) == [
         ("enrollment.entered", "Entered nurturing, through the API"),
         ("task.given", "Task for Rosa Pérez, due 2026-11-24 12:00 UTC: Call them"),
@@ -345,6 +358,7 @@ async def test_tasks_and_leads_say_who_has_them_and_what_became_of_them(
         ("lead.lapsed", "Luis Soto did not answer in time: the lead goes on"),
         ("lead.offered", "Lead offered to Rosa Pérez"),
         ("lead.accepted", "Rosa Pérez accepted the lead"),
+        ("answer.refused", "Rosa Pérez accepted, which does not count: the lead"),
     ]
     (offer, *_) = (await entries(database, ada, "lead.offered"))[::-1]
     assert offer.details["reasons"] == reasons
