@@ -39,6 +39,7 @@ DESCRIPTION = """\
 Durable marketing flows: enroll contacts, and report what happens to them.
 
 - Errors are problem documents ([RFC 9457](https://www.rfc-editor.org/rfc/rfc9457)), `application/problem+json`.
+- An operation that describes no body reads none.
 - Listings are newest first and come in pages: ask with `cursor` for the next one.
 - Enrollments and events are accepted while Temporal is down: they are stored first, and told to it later.
 - People answer approvals, tasks and leads: the header `Cauce-Person` says who. Whether an answer counts is decided by
@@ -52,12 +53,18 @@ def create_app(settings: Settings, client: Client, flows: Mapping[str, FlowClass
     Raises: DatabaseNotReady if the database's URL is none. Whether it is migrated shows at /readyz.
     """
     known_flows = discover_flows() if flows is None else flows
-    services = make_services(settings, client, known_flows)
+    app = routed(known_flows)
+    app.state.services = make_services(settings, client, known_flows)
+    return app
+
+
+def routed(flows: Mapping[str, FlowClass]) -> FastAPI:
+    """The app for these flows. It serves once its `state.services` are given, and closes them in the end."""
 
     @asynccontextmanager
-    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         yield
-        await services.database.close()
+        await app.state.services.database.close()
 
     # FastAPI whose documentation page loads nothing from elsewhere.
     app = FastAPIOffline(
@@ -71,9 +78,8 @@ def create_app(settings: Settings, client: Client, flows: Mapping[str, FlowClass
         dependencies=[Depends(require_loopback_without_keys)],
         responses=answers(403, 413, 500, 503),
     )
-    app.state.services = services
     app.add_middleware(BodyLimit)
-    app.add_middleware(Observing, metrics=services.metrics)
+    app.add_middleware(Observing)
     answer_with_problems(app)
 
     for_programs = APIRouter(dependencies=[Depends(require_key)], responses=answers(401))
@@ -101,5 +107,5 @@ def create_app(settings: Settings, client: Client, flows: Mapping[str, FlowClass
     app.include_router(unsubscribe.router, include_in_schema=False)
     app.include_router(answer.router, include_in_schema=False)
 
-    describe(app, known_flows)
+    describe(app, flows)
     return app

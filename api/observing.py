@@ -23,9 +23,8 @@ _METHODS = frozenset(HTTPMethod)
 class Observing:
     """ASGI middleware around everything else."""
 
-    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+    def __init__(self, app: ASGIApp) -> None:
         self._app = app
-        self._metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -46,16 +45,16 @@ class Observing:
             _log_unexpected(error)
             if status is None:
                 await unexpected().response()(scope, receive, watched)
-        self._record(scope, status, time.perf_counter() - began)
+        _record(scope, status, time.perf_counter() - began)
 
-    def _record(self, scope: Scope, status: int | None, seconds: float) -> None:
-        method = scope["method"] if scope["method"] in _METHODS else "other"
-        route = getattr(scope.get("route"), "path", "none")
-        self._metrics.requests.labels(method, route, status).inc()
-        self._metrics.request_seconds.labels(method, route).observe(seconds)
-        logger.info(
-            "request", extra={"method": method, "route": route, "status": status, "ms": round(seconds * 1000, 1)}
-        )
+
+def _record(scope: Scope, status: int | None, seconds: float) -> None:
+    metrics: Metrics = scope["app"].state.services.metrics
+    method = scope["method"] if scope["method"] in _METHODS else "other"
+    route = getattr(scope.get("route"), "path", "none")
+    metrics.requests.labels(method, route, status).inc()
+    metrics.request_seconds.labels(method, route).observe(seconds)
+    logger.info("request", extra={"method": method, "route": route, "status": status, "ms": round(seconds * 1000, 1)})
 
 
 def _log_unexpected(error: Exception) -> None:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 
-from api.answering import Given, NotTold, Refused, give_answer
-from api.wiring import Services
+from api.answering import Given, NotTold, Reach, Refused, give_answer
 from domain.people import Person
 from domain.questions import Choice
 from runtime.in_turns import in_turns
@@ -19,7 +18,7 @@ PATIENCE_SECONDS = 10.0
 _COMMENT = "Cauce: not active any more"
 
 
-async def pass_on_offers(services: Services, person: Person) -> None:
+async def pass_on_offers(services: Reach, person: Person) -> None:
     """Decline, in the person's place, what is offered to them.
 
     Whatever cannot be told now goes on when the time to respond is over, or when this is asked for again.

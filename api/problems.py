@@ -37,6 +37,8 @@ _WORDS = {
     "string_unicode": "holds half of a surrogate pair, which is no text",
 }
 """In place of pydantic's own, where a person could not tell from those what to do."""
+_ENUM_MEMBER = re.compile(r"<\w+\.\w+: ('[^']*')>")
+"""How pydantic writes a choice of an enumeration."""
 _TELLING_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
@@ -131,7 +133,7 @@ def of_status(status: int, detail: str = "", headers: Mapping[str, str] | None =
 
 def invalid_request(errors: Sequence[Mapping[str, Any]]) -> ProblemError:
     """Turn pydantic's errors, whose `loc` begins with body, query, path or header, into a problem."""
-    fields = [FieldError(field=_field(error["loc"]), message=_message(error)) for error in errors]
+    fields = [FieldError(field=_field(error["loc"]), message=_message(error)) for error in _causes(errors)]
     detail = "; ".join(f"{error.field}: {error.message}" for error in fields[:5])
     return ProblemError(
         422,
@@ -197,6 +199,12 @@ def _methods_at(request: Request) -> str:
     return ", ".join(method.upper() for method in operations)
 
 
+def _causes(errors: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """The errors without what only follows from others: pydantic calls a tuple too short for its bad elements."""
+    at_fault = {tuple(error["loc"][:depth]) for error in errors for depth in range(len(error["loc"]))}
+    return [error for error in errors if error.get("type") != "too_short" or tuple(error["loc"]) not in at_fault]
+
+
 def _field(location: Sequence[str | int]) -> str:
     # A name that does not look like one may be an address that got into the wrong place: it is not repeated.
     return ".".join(
@@ -207,7 +215,7 @@ def _field(location: Sequence[str | int]) -> str:
 
 
 def _message(error: Mapping[str, Any]) -> str:
-    return _WORDS.get(error.get("type", "")) or str(error["msg"]).removeprefix("Value error, ")
+    return _WORDS.get(error.get("type", "")) or _ENUM_MEMBER.sub(r"\1", str(error["msg"]).removeprefix("Value error, "))
 
 
 _EXAMPLES = {

@@ -10,8 +10,9 @@ from datetime import time
 from itertools import pairwise
 from typing import NamedTuple
 
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
+from domain.contacts import EmailAddress
 from domain.people import PersonProfile
 from domain.working_time import Hours, Weekday
 
@@ -19,6 +20,7 @@ _DAYS = {name: day for day in Weekday for name in (day.value, day.value[:3])}
 # As a spreadsheet in Spanish writes them, too.
 _TRUTHS = {"true": True, "yes": True, "1": True, "verdadero": True, "sí": True, "si": True}
 _TRUTHS |= {"false": False, "no": False, "0": False, "falso": False}
+_ADDRESS: TypeAdapter[str] = TypeAdapter(EmailAddress)
 _PRIVATE = ("email", "name")
 _SHOWN_CHARACTERS = 60
 _WORK_EXAMPLE = "mon-fri 09:00-13:00 14:00-18:00; sat 10:00-12:00"
@@ -74,7 +76,8 @@ def read_people(content: bytes) -> tuple[list[Entry], list[Fault]]:
         for number, cells in lines if not faults else ():
             entry, wrong = _entry(number, names, cells)
             faults += wrong
-            if entry and (first := seen.setdefault(entry.person.email, number)) != number:
+            address = _address(names, cells)
+            if address and (first := seen.setdefault(address, number)) != number:
                 faults.append(Fault(number, "email", f"is in line {first} already: leave one of the two"))
             elif entry:
                 entries.append(entry)
@@ -180,6 +183,14 @@ def _entry(line: int, names: list[str], cells: list[str]) -> tuple[Entry | None,
     if faults:
         return None, [faults[name] for name in names if name in faults]
     return Entry(line, person), []
+
+
+def _address(names: list[str], cells: list[str]) -> str | None:
+    """Whose line it is, though the rest of it may be wrong; None if nobody can say."""
+    try:
+        return _ADDRESS.validate_python(dict(zip(names, cells, strict=True))["email"].strip())
+    except ValueError:
+        return None
 
 
 def _fault(line: int, name: str, text: str, why: str = "") -> Fault:

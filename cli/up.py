@@ -21,7 +21,7 @@ from cli.record import Record, end_leftovers, hold
 from cli.runner import stop_on
 from cli.supervisor import Supervisor
 from cli.terminal import say, show
-from runtime.providers import make_mailer
+from runtime.providers import make_crm, make_mailer
 from runtime.settings import Settings
 from store.database import Database, migrate
 from workflows.builds import build_id
@@ -38,7 +38,7 @@ async def up(settings: Settings, ports: Ports, *, demo: bool) -> None:
         raise CommandFailed("--demo writes to addresses that nobody has: use it with CAUCE_MAILER=outbox")
     # What the children would stumble over one by one is found before any of them starts.
     make_mailer(settings).close()
-    Database(settings.resolved_database_url())
+    make_crm(settings, Database(settings.resolved_database_url()))
     machine = Machine(settings, ports, os.environ, temporal_server())
     with hold(machine.data_dir) as record:
         supervisor = Supervisor(record)

@@ -7,13 +7,14 @@ import secrets
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AnyHttpUrl, Field, SecretStr, ValidationError, field_validator
+from pydantic import AnyHttpUrl, Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from domain.contacts import EmailAddress
 from domain.messages import Sender
 
 MIN_KEY_LENGTH = 16
+_LONG_ENOUGH = f"needs {MIN_KEY_LENGTH} characters or more; make one with: openssl rand -hex 24"
 
 
 class SettingsError(Exception):
@@ -69,7 +70,10 @@ class Settings(BaseSettings):
         default=None, description="where changes of contacts by flows are posted to; none: nowhere"
     )
     crm_webhook_secret: SecretStr | None = Field(
-        default=None, min_length=MIN_KEY_LENGTH, description="signs what is posted; its receiver has the same"
+        default=None,
+        min_length=MIN_KEY_LENGTH,
+        validate_default=True,
+        description="signs what is posted; its receiver has the same",
     )
     crm_webhook_allow_private: bool = Field(
         default=False, description="whether the receiver may be on a private network, and without TLS"
@@ -93,7 +97,14 @@ class Settings(BaseSettings):
     @classmethod
     def _long_enough(cls, value: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
         if any(len(key.get_secret_value()) < MIN_KEY_LENGTH for key in value):
-            raise ValueError(f"each key needs {MIN_KEY_LENGTH} characters or more; make one with: openssl rand -hex 24")
+            raise ValueError(f"each key {_LONG_ENOUGH}")
+        return value
+
+    @field_validator("crm_webhook_secret")
+    @classmethod
+    def _there_with_the_url(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        if value is None and info.data.get("crm_webhook_url") is not None:
+            raise ValueError("needed with CAUCE_CRM_WEBHOOK_URL; make one with: openssl rand -hex 24")
         return value
 
     @property
@@ -146,5 +157,7 @@ def load_settings() -> Settings:
         for fault in error.errors(include_input=False, include_url=False):
             field = str(fault["loc"][0])
             variable = field if field.isupper() else f"CAUCE_{field.upper()}"
-            faults.append(f"{variable}: {fault['msg'].removeprefix('Value error, ')}")
+            # Of a secret's length pydantic speaks as of a list's.
+            what = _LONG_ENOUGH if fault["type"] == "too_short" else fault["msg"].removeprefix("Value error, ")
+            faults.append(f"{variable}: {what}")
         raise SettingsError("; ".join(faults)) from None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import traceback
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
@@ -132,5 +134,10 @@ def _revision(connection: Connection) -> str | None:
 
 @asynccontextmanager
 async def _session(engine: AsyncEngine) -> AsyncIterator[AsyncSession]:
-    async with AsyncSession(engine, expire_on_commit=False) as session, session.begin():
-        yield session
+    try:
+        async with AsyncSession(engine, expire_on_commit=False) as session, session.begin():
+            yield session
+    except asyncio.CancelledError as cancelled:
+        # Its frames hold a cursor of the connection that was given up: SQLite would stay locked as long as they live.
+        traceback.clear_frames(cancelled.__traceback__)
+        raise

@@ -10,7 +10,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from sqlmodel.sql.expression import SelectOfScalar
 
 from domain.messages import MessageStatus
-from store.people_tables import ApprovalRequestRow, ApprovalRow, AssignmentRow, TaskRow
+from store.people_tables import ApprovalRequestRow, ApprovalRow, AssignmentRow, PersonRow, TaskRow
 from store.tables import EnrollmentRow, MessageRow
 
 RowT = TypeVar("RowT", EnrollmentRow, MessageRow, ApprovalRow, TaskRow, AssignmentRow)
@@ -95,15 +95,26 @@ async def page_of_tasks(
     status: str | None = None,
     person_id: str | None = None,
     role: str | None = None,
+    enrollment_id: str | None = None,
+    contact_id: str | None = None,
 ) -> list[TaskRow]:
-    """Tasks older than the id `before`; a filter that is None lets every row through."""
+    """Tasks older than the id `before`; a filter that is None lets every row through.
+
+    `person_id`: given to this person or, while they are active, to a role that they have.
+    """
     query = select(TaskRow)
     if status is not None:
         query = query.where(TaskRow.status == status)
     if person_id is not None:
-        query = query.where(TaskRow.person_id == person_id)
+        person = await session.get(PersonRow, person_id)
+        roles = person.roles if person is not None and person.active else []
+        query = query.where(or_(TaskRow.person_id == person_id, col(TaskRow.role).in_(roles)))
     if role is not None:
         query = query.where(TaskRow.role == role)
+    if enrollment_id is not None:
+        query = query.where(TaskRow.enrollment_id == enrollment_id)
+    if contact_id is not None:
+        query = query.where(TaskRow.contact_id == contact_id)
     return await _page(session, query, TaskRow, limit, before)
 
 

@@ -56,6 +56,9 @@ class ContactView(BaseModel):
     country: str | None = Field(examples=["CL"])
     region: str | None = Field(examples=["Valparaíso"])
     company: str | None = Field(examples=["Analytical Engines"])
+    lifecycle_stage: str | None = Field(description="as flows have set it", examples=["customer"])
+    score: int = Field(description="as flows have added to it", examples=[40])
+    owner_id: str | None = Field(description="id of the person who owns the lead")
     attributes: dict[str, JsonValue] = Field(examples=[{"plan": "team", "seats": 12}])
     consent: dict[str, bool] = Field(description="their latest word by topic", examples=[{"product-news": True}])
     suppressed: list[str] = Field(

@@ -8,10 +8,11 @@ from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Header, Response
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from api.acting import PersonIfSaid
+from api.asked_people import require_people_to_ask
 from api.content import require_json
 from api.enrollment_view import EnrollmentView, as_enrolled, enrollment_url
 from api.openapi import exactly_one
@@ -20,6 +21,7 @@ from api.routers.contacts import ContactRequest
 from api.routers.flows import flow_named
 from api.telling import tell
 from api.wiring import Services, Wired
+from domain.flows import FlowSettings
 from domain.limits import JsonObject
 from domain.people import Person
 from store.enrollments import AlreadyActive, KeyReused, NotYetAgain, enroll, enrollment_by_key
@@ -123,7 +125,7 @@ async def _store(
     flow: str,
     chosen: FlowClass,
     request: EnrollmentRequest,
-    settings: dict[str, JsonValue],
+    settings: FlowSettings,
     asker: Person | None,
     idempotency_key: str | None,
 ) -> tuple[EnrollmentRow, bool]:
@@ -134,12 +136,13 @@ async def _store(
         known = await enrollment_by_key(session, flow, idempotency_key, request_hash)
         if known is not None:
             return known, False
+        await require_people_to_ask(session, settings)
         contact = await request.contact_row(session)
         row = await enroll(
             session,
             flow=flow,
             contact_id=contact.id,
-            settings=settings,
+            settings=settings.model_dump(mode="json", exclude_unset=True),
             reenroll_after=chosen.about.reenroll_after,
             idempotency_key=idempotency_key,
             request_hash=request_hash,
@@ -148,10 +151,10 @@ async def _store(
     return row, True
 
 
-def _settings(flow: FlowClass, request: EnrollmentRequest) -> dict[str, JsonValue]:
-    """What the caller set, checked and in JSON. Raises: ProblemError 422, naming the setting."""
+def _settings(flow: FlowClass, request: EnrollmentRequest) -> FlowSettings:
+    """What the caller set, checked. Raises: ProblemError 422, naming the setting."""
     try:
-        return flow.settings_model.model_validate(request.settings).model_dump(mode="json", exclude_unset=True)
+        return flow.settings_model.model_validate(request.settings)
     except ValidationError as error:
         faults = error.errors(include_url=False, include_input=False, include_context=False)
         raise invalid_request([{**fault, "loc": ("body", "settings", *fault["loc"])} for fault in faults]) from None

@@ -58,7 +58,10 @@ async def read_enrollment(enrollment_id: UUID, services: Wired) -> EnrollmentVie
 
 @router.post("/{enrollment_id}/cancel", status_code=202, responses=answers(404, 422))
 async def cancel_enrollment(enrollment_id: UUID, services: Wired) -> EnrollmentView:
-    """End an enrollment: it sends nothing from here on. Doing it twice, or too late, changes nothing."""
+    """End an enrollment: it sends nothing from here on.
+
+    Doing it twice, or once it has ended, changes nothing: `status` and `outcome` say so.
+    """
     async with services.database.write() as session:
         row = await request_cancel(session, str(enrollment_id))
     if row is None:
@@ -72,7 +75,7 @@ async def cancel_enrollment(enrollment_id: UUID, services: Wired) -> EnrollmentV
 async def hold_enrollment(enrollment_id: UUID, services: Wired) -> EnrollmentView:
     """Hold an enrollment: it starts nothing and its waits stop counting, until it is resumed. Exits still work.
 
-    Doing it twice, or too late, changes nothing.
+    Doing it twice, or once it has ended, changes nothing: `status` and `held` say so.
     """
     return await _change(services, enrollment_id, hold)
 

@@ -54,8 +54,10 @@ class TaskView(BaseModel):
 
 class TasksRequest(PageRequest):
     status: TaskStatus | None = None
-    person_id: UUID | None = Field(default=None, description="given to this person by name")
+    person_id: UUID | None = Field(default=None, description="given to this person, or to a role that they have")
     role: Role | None = Field(default=None, description="given to anybody in this role", examples=["sales"])
+    enrollment_id: UUID | None = None
+    contact_id: UUID | None = None
 
 
 @router.get("", responses=answers(422))
@@ -69,6 +71,8 @@ async def list_tasks(query: Annotated[TasksRequest, Query()], services: Wired) -
             status=query.status,
             person_id=str(query.person_id) if query.person_id else None,
             role=query.role,
+            enrollment_id=str(query.enrollment_id) if query.enrollment_id else None,
+            contact_id=str(query.contact_id) if query.contact_id else None,
         )
         items = await _views(session, rows[: query.limit])
     return Page(items=items, next_cursor=cursor_after([row.id for row in rows], query.limit))

@@ -20,6 +20,7 @@ logger = logging.getLogger(__name__)
 SETTINGS_PATIENCE = timedelta(minutes=5)
 """Until a change is told again that failed for a setting: somebody has to mend it first."""
 MOST_PATIENCE = timedelta(hours=1)
+_IF_MEANT = "CAUCE_CRM_WEBHOOK_ALLOW_PRIVATE=true if it is meant"
 _READ_AT_MOST = 16_384
 """Bytes of an answer that nobody looks at: a connection is used again only if the answer was read."""
 
@@ -103,8 +104,7 @@ class WebhookCrm:
                 return response.status_code, response.headers.get("Retry-After")
         except PrivateAddress:
             reason = (
-                "the CRM webhook's host has an address that is not public: check CAUCE_CRM_WEBHOOK_URL, or set "
-                "CAUCE_CRM_WEBHOOK_ALLOW_PRIVATE=true if it is meant"
+                f"the CRM webhook's host has an address that is not public: check CAUCE_CRM_WEBHOOK_URL, or {_IF_MEANT}"
             )
             raise CrmUnavailable(reason, SETTINGS_PATIENCE) from None
         except (httpx.HTTPError, OSError, UnicodeError) as error:  # a TimeoutError is an OSError
@@ -121,13 +121,17 @@ def _check(url: str, *, allow_private: bool) -> None:
     if allow_private:
         return
     if parsed.scheme != "https":
-        raise ValueError("the CRM webhook would not be encrypted: set CAUCE_CRM_WEBHOOK_URL to an https:// address")
+        raise ValueError(
+            f"the CRM webhook would not be encrypted: set CAUCE_CRM_WEBHOOK_URL to an https:// address, or {_IF_MEANT}"
+        )
     try:
         public = is_public(parsed.host)
     except ValueError:  # a name, which is looked up each time
         return
     if not public:
-        raise ValueError("the CRM webhook's address is not public: set CAUCE_CRM_WEBHOOK_URL to one that is")
+        raise ValueError(
+            f"the CRM webhook's address is not public: set CAUCE_CRM_WEBHOOK_URL to one that is, or {_IF_MEANT}"
+        )
 
 
 def _body(applied: AppliedChange) -> bytes:

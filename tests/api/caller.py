@@ -14,13 +14,15 @@ from sqlmodel import select
 from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
 
-from api.app import create_app
-from api.wiring import Services
+from api.app import routed
+from api.wiring import Services, make_services
 from runtime.settings import Settings
 from store.tables import ContactRow, EnrollmentRow, EventRow
-from workflows.discovery import FlowClass
+from workflows.discovery import FlowClass, discover_flows
 
 ADA = {"email": "ada@example.com", "first_name": "Ada", "last_name": "Lovelace", "consent": {"product-news": True}}
+_idle: set[FastAPI] = set()
+"""Apps that no test uses now: making one takes longer than most tests, and its services alone tell tests apart."""
 
 
 class Caller:
@@ -69,12 +71,16 @@ class Caller:
 async def calling(
     settings: Settings, client: Client, flows: Mapping[str, FlowClass] | None = None, **headers: str
 ) -> AsyncIterator[Caller]:
-    app = create_app(settings, client, flows)
+    known = discover_flows() if flows is None else flows
+    app = next((app for app in _idle if app.state.services.flows == known), None) or routed(known)
+    _idle.discard(app)
+    app.state.services = make_services(settings, client, known)
     http = httpx.AsyncClient(
         transport=httpx.ASGITransport(app), base_url="http://127.0.0.1:8000", headers=headers, timeout=30
     )
     async with app.router.lifespan_context(app), http:
         yield Caller(app, http)
+    _idle.add(app)
 
 
 @asynccontextmanager

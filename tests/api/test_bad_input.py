@@ -123,6 +123,28 @@ async def test_no_value_that_was_sent_is_repeated(api: Caller, body: object) -> 
     assert "ada.private" not in answer.text
 
 
+async def test_choices_are_told_as_they_are_sent(api: Caller) -> None:
+    rosa = (await api.post("/v1/people", {"name": "Rosa", "email": "rosa@example.com"})).json()["id"]
+    decision = await api.post(f"/v1/approvals/{rosa}/decision", {"decision": "maybe"}, cauce_person=rosa)
+    assert assert_problem(decision, 422)["detail"] == "body.decision: Input should be 'approve' or 'reject'"
+    rule = {"name": "all", "role": "sales", "strategy": "lottery"}
+    rules = assert_problem(await api.http.put("/v1/lead-rules", json={"rules": [rule]}), 422)
+    assert rules["detail"].startswith("body.rules.0.strategy: Input should be 'round_robin', ")
+
+
+async def test_of_a_bad_element_it_is_not_told_too_that_there_are_too_few(api: Caller) -> None:
+    plan = {"stages": [{"asks": [{"role": "Sales"}]}, {"asks": []}]}
+    enrollment = {"contact": ADA, "settings": {"approval": plan}}
+    problem = assert_problem(await api.post("/v1/flows/reactivation/enrollments", enrollment), 422)
+    stages = "body.settings.approval.stages"
+    assert fields_at_fault(problem) == [f"{stages}.0.asks.0.role", f"{stages}.1.asks"]
+
+
+@pytest.mark.parametrize("body", [b'{"email": ', b'{"reason": "holidays"}'])
+async def test_operation_that_takes_no_body_reads_none(api: Caller, body: bytes) -> None:
+    assert (await _send(api, "/v1/flows/onboarding/hold", body)).status_code == 202
+
+
 async def test_unknown_address_and_method_are_problems(api: Caller) -> None:
     assert_problem(await api.get("/v2/contacts"), 404, "not-found")
     answer = await api.http.delete("/v1/contacts")

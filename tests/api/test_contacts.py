@@ -5,10 +5,9 @@ from __future__ import annotations
 import pytest
 
 from store.contacts import consent_of, suppress
+from store.tables import ContactRow
 from tests.api.caller import Caller, assert_problem, fields_at_fault
 from tests.api.databases import on_both_databases
-
-pytestmark = on_both_databases
 
 BO = {
     "email": "bo@example.com",
@@ -24,6 +23,7 @@ BO = {
 }
 
 
+@on_both_databases
 async def test_contact_is_created_and_reads_back_as_it_was_given(api: Caller) -> None:
     answer = await api.post("/v1/contacts", BO)
     assert answer.status_code == 201
@@ -34,6 +34,7 @@ async def test_contact_is_created_and_reads_back_as_it_was_given(api: Caller) ->
     assert (await api.get("/v1/contacts", email="BO@Example.com")).json() == contact
 
 
+@on_both_databases
 async def test_contact_known_by_address_is_updated_where_the_request_says_so(api: Caller) -> None:
     first = (await api.post("/v1/contacts", BO)).json()
     answer = await api.post(
@@ -50,6 +51,7 @@ async def test_contact_known_by_address_is_updated_where_the_request_says_so(api
     assert changed["created_at"] == first["created_at"]
 
 
+@on_both_databases
 async def test_consent_withdrawn_is_the_latest_word_and_its_source_is_kept(api: Caller) -> None:
     contact = (await api.post("/v1/contacts", BO)).json()
     withdrawn = {"email": "bo@example.com", "consent": {"product-news": False}}
@@ -58,6 +60,16 @@ async def test_consent_withdrawn_is_the_latest_word_and_its_source_is_kept(api: 
         assert await consent_of(session, contact["id"]) == {"product-news": False, "offers": False}
 
 
+async def test_contact_shows_what_flows_and_people_made_of_them(api: Caller) -> None:
+    contact = await api.contact()
+    assert (contact["lifecycle_stage"], contact["score"], contact["owner_id"]) == (None, 0, None)
+    known = {"lifecycle_stage": "customer", "score": 40, "owner_id": "0193f0c2-7c3a-7d3e-9a51-0c5f2f6b8d11"}
+    async with api.services.database.write() as session:
+        (await session.get_one(ContactRow, contact["id"])).sqlmodel_update(known)
+    assert known.items() <= (await api.get(f"/v1/contacts/{contact['id']}")).json().items()
+
+
+@on_both_databases
 async def test_suppressed_address_shows_why(api: Caller) -> None:
     contact = await api.contact()
     async with api.services.database.write() as session:

@@ -16,8 +16,6 @@ from tests.api.caller import ADA, Caller, assert_problem, calling, fields_at_fau
 from tests.api.databases import on_both_databases
 from tests.api.flows import FLOWS
 
-pytestmark = on_both_databases
-
 ONBOARDING = "/v1/flows/onboarding/enrollments"
 
 
@@ -26,6 +24,7 @@ async def _end(api: Caller, enrollment_id: str, outcome: Exit = Exit.COMPLETED) 
         assert await record_outcome(session, enrollment_id, Outcome(exit=outcome, step="series-sent"))
 
 
+@on_both_databases
 async def test_contact_given_along_is_created_enrolled_and_started(api: Caller) -> None:
     answer = await api.post(ONBOARDING, {"contact": ADA, "settings": {"hand_after": "P2D"}})
     assert answer.status_code == 201
@@ -65,6 +64,7 @@ async def test_only_settings_that_the_caller_gave_are_kept_in_one_notation(api: 
     assert row.settings == enrollment["settings"]
 
 
+@on_both_databases
 async def test_repeated_request_with_its_key_gets_the_same_answer_whatever_happened_since(api: Caller) -> None:
     request = {"contact": ADA, "settings": {"hand_after": "P2D"}}
     first = await api.post(ONBOARDING, request, idempotency_key="signup-1")
@@ -79,6 +79,7 @@ async def test_repeated_request_with_its_key_gets_the_same_answer_whatever_happe
     assert (await api.contacts())[0].first_name == "Augusta"
 
 
+@on_both_databases
 async def test_concurrent_requests_with_one_key_make_one_enrollment(api: Caller) -> None:
     answers = await asyncio.gather(
         *[api.post(ONBOARDING, {"contact": ADA}, idempotency_key="signup-1") for _ in range(12)]
@@ -89,6 +90,7 @@ async def test_concurrent_requests_with_one_key_make_one_enrollment(api: Caller)
     assert len(await api.contacts()) == 1
 
 
+@on_both_databases
 async def test_key_of_another_request_is_refused_and_changes_nothing(api: Caller) -> None:
     await api.post(ONBOARDING, {"contact": ADA}, idempotency_key="signup-1")
     other = {"contact": {**ADA, "email": "eve@example.com"}}
@@ -105,6 +107,7 @@ async def test_order_of_members_does_not_make_another_request(api: Caller) -> No
     assert (await api.post(ONBOARDING, turned, idempotency_key="signup-1")).json() == first.json()
 
 
+@on_both_databases
 async def test_contact_in_the_flow_is_refused_with_the_active_enrollments_address(api: Caller) -> None:
     active = await api.enroll()
     answer = await api.post(ONBOARDING, {"contact": {**ADA, "first_name": "Augusta"}})
@@ -114,11 +117,13 @@ async def test_contact_in_the_flow_is_refused_with_the_active_enrollments_addres
     assert (await api.contacts())[0].first_name == "Ada", "a refusal leaves the contact as it was"
 
 
+@on_both_databases
 async def test_concurrent_requests_without_a_key_make_one_enrollment(api: Caller) -> None:
     answers = await asyncio.gather(*[api.post(ONBOARDING, {"contact": ADA}) for _ in range(8)])
     assert sorted(answer.status_code for answer in answers) == [201] + [409] * 7
 
 
+@on_both_databases
 async def test_contact_may_enter_again_once_the_enrollment_ended(api: Caller) -> None:
     first = await api.enroll()
     await api.services.client.get_workflow_handle(first["workflow_id"]).terminate()
@@ -128,6 +133,7 @@ async def test_contact_may_enter_again_once_the_enrollment_ended(api: Caller) ->
     assert all(row.started_at for row in await api.enrollments())
 
 
+@on_both_databases
 async def test_rule_of_the_flow_says_until_when_a_contact_stays_out(
     settings: Settings, temporal: WorkflowEnvironment
 ) -> None:
@@ -166,6 +172,35 @@ async def test_bad_setting_is_named_and_nothing_is_stored(api: Caller, settings_
     answer = await api.post(ONBOARDING, {"contact": ADA, "settings": settings_given})
     assert fields_at_fault(assert_problem(answer, 422, "invalid-request")) == [field]
     assert await api.contacts() == []
+
+
+@on_both_databases
+async def test_whoever_settings_name_to_be_asked_has_to_be_there_to_answer(api: Caller) -> None:
+    rosa = (await api.post("/v1/people", {"name": "Rosa", "email": "rosa@example.com"})).json()["id"]
+    gone = (await api.post("/v1/people", {"name": "Bo", "email": "bo@example.com", "active": False})).json()["id"]
+    nobody = "0193f0c2-7c3a-7d3e-9a51-0c5f2f6b8d11"
+
+    def request(*people: str, escalate_to: str) -> dict[str, Any]:
+        asks = [{"role": "sales_manager"}, *({"person_id": person} for person in people)]
+        plan = {"stages": [{"asks": asks}], "escalate_after": "P1D", "escalate_to": {"person_id": escalate_to}}
+        return {"contact": ADA, "settings": {"approval": plan}}
+
+    reactivation = "/v1/flows/reactivation/enrollments"
+    refused = await api.post(reactivation, request(nobody, rosa, gone, escalate_to=nobody))
+    problem = assert_problem(refused, 422, "invalid-request")
+    assert fields_at_fault(problem) == [
+        "body.settings.approval.stages.0.asks.1.person_id",
+        "body.settings.approval.stages.0.asks.3.person_id",
+        "body.settings.approval.escalate_to.person_id",
+    ]
+    assert "GET /v1/people?active=true" in problem["detail"]
+    assert await api.contacts() == []
+
+    fit = request(rosa, escalate_to=rosa)
+    made = await api.post(reactivation, fit, idempotency_key="signup-1")
+    assert made.status_code == 201, made.text
+    await api.http.patch(f"/v1/people/{rosa}", json={"active": False})
+    assert (await api.post(reactivation, fit, idempotency_key="signup-1")).json() == made.json()
 
 
 @pytest.mark.parametrize(

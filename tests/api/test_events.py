@@ -9,12 +9,11 @@ from typing import Any
 import pytest
 from temporalio.client import WorkflowHandle
 
+from domain.events import LEAD_OFFERED
 from domain.memory import Happening
 from store.tables import now
 from tests.api.caller import Caller, assert_problem, fields_at_fault
 from tests.api.databases import on_both_databases
-
-pytestmark = on_both_databases
 
 
 async def _signals(handle: WorkflowHandle[Any, Any]) -> list[Happening]:
@@ -25,6 +24,7 @@ async def _signals(handle: WorkflowHandle[Any, Any]) -> list[Happening]:
     ]
 
 
+@on_both_databases
 async def test_event_is_stored_and_told_to_the_enrollment_that_it_concerns(api: Caller) -> None:
     made = await api.enroll()
     answer = await api.post(
@@ -46,6 +46,7 @@ async def test_event_is_stored_and_told_to_the_enrollment_that_it_concerns(api: 
     assert await _signals(handle) == [Happening.of("crm-1", "activated")]
 
 
+@on_both_databases
 async def test_event_of_a_known_id_is_taken_again_and_changes_nothing(api: Caller) -> None:
     made = await api.enroll()
     event = {"email": "Ada@Example.com", "name": "activated", "id": "crm-1"}
@@ -55,6 +56,7 @@ async def test_event_of_a_known_id_is_taken_again_and_changes_nothing(api: Calle
     assert len(await _signals(api.services.client.get_workflow_handle(made["workflow_id"]))) == 1
 
 
+@on_both_databases
 @pytest.mark.parametrize("other", [{"email": "grace@example.com"}, {"name": "unsubscribed"}])
 async def test_event_id_is_good_for_one_event(api: Caller, other: dict[str, str]) -> None:
     await api.enroll()
@@ -82,6 +84,15 @@ async def test_event_that_no_flow_listens_for_is_kept_and_told_to_nobody(api: Ca
     assert await _signals(api.services.client.get_workflow_handle(made["workflow_id"])) == []
 
 
+async def test_event_named_as_what_cauce_tells_of_the_queue_is_told_to_no_lead(api: Caller) -> None:
+    made = await api.enroll("lead_assignment")
+    await api.post("/v1/events", {"contact_id": made["contact_id"], "name": LEAD_OFFERED})
+    (event,) = await api.events()
+    assert event.delivered_at is not None
+    assert await _signals(api.services.client.get_workflow_handle(made["workflow_id"])) == []
+
+
+@on_both_databases
 async def test_complaint_suppresses_the_address(api: Caller) -> None:
     ada = await api.contact()
     await api.post("/v1/events", {"contact_id": ada["id"], "name": "complained"})

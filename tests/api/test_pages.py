@@ -108,6 +108,7 @@ async def test_message_is_shown_as_the_contact_sees_it_and_cannot_run_anything(a
     message = _deliver(settings)
     html = _assert_page(await api.get(f"/outbox/{message.id}"))
     assert "Welcome, &lt;Ada&gt; &amp; co." in html
+    assert "As its reader sees it" in html, "it may be of the team"
     assert "Hello Ada, in &lt;plain&gt; text" in html
     assert "List-Unsubscribe-Post" in html
     assert f'src="/outbox/{message.id}/html"' in html

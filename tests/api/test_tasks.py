@@ -90,10 +90,25 @@ async def test_tasks_are_found_by_status_person_and_role(office: Office, rosa: P
     assert await found() == [of_sales.id, of_rosa.id]
     assert await found(status="done") == [of_rosa.id]
     assert await found(status="open") == await found(role="sales") == [of_sales.id]
-    assert await found(person_id=rosa.id) == [of_rosa.id]
-    assert await found(person_id=bo.id) == []
+    assert (
+        await found(enrollment_id=of_rosa.enrollment_id) == await found(contact_id=of_rosa.contact_id) == [of_rosa.id]
+    )
     first = (await office.api.get("/v1/tasks", limit=1)).json()
     assert await found(cursor=first["next_cursor"]) == [of_rosa.id]
+
+
+@on_both_databases
+async def test_tasks_of_a_person_are_those_of_their_roles_too(office: Office, rosa: Person) -> None:
+    cy = await office.person("Cy", "marketing")
+    of_rosa, of_sales = await office.task(rosa), await office.task(rosa, role="sales")
+
+    async def found(person_id: str) -> list[str]:
+        return [item["id"] for item in (await office.api.get("/v1/tasks", person_id=person_id)).json()["items"]]
+
+    assert await found(rosa.id) == [of_sales.id, of_rosa.id]
+    assert await found(cy.id) == await found(NOBODY) == []
+    await office.api.http.patch(f"/v1/people/{rosa.id}", json={"active": False})
+    assert await found(rosa.id) == [of_rosa.id]
 
 
 async def test_without_temporal_the_same_key_does_it_later(

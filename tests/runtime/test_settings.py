@@ -19,6 +19,7 @@ def empty_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         ("CAUCE_API_KEYS", "hush-short"),
         ("CAUCE_SECRET_KEY", ""),
+        ("CAUCE_CRM_WEBHOOK_SECRET", "hush"),
         ("CAUCE_MAILER", "pigeon"),
         ("CAUCE_EMAIL_RATE", "0"),
         ("CAUCE_SENDER_EMAIL", "nobody"),
@@ -33,6 +34,19 @@ def test_a_wrong_variable_is_named_and_its_value_is_not_repeated(
     with pytest.raises(SettingsError, match=f"^{variable}: ") as refusal:
         load_settings()
     assert "hush" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("variable", ["CAUCE_API_KEYS", "CAUCE_SECRET_KEY", "CAUCE_CRM_WEBHOOK_SECRET"])
+def test_how_long_a_secret_has_to_be_is_told_in_characters(monkeypatch: pytest.MonkeyPatch, variable: str) -> None:
+    monkeypatch.setenv(variable, "short")
+    with pytest.raises(SettingsError, match=r"needs 16 characters or more; make one with: openssl rand -hex 24$"):
+        load_settings()
+
+
+def test_a_webhook_without_the_secret_that_signs_it_is_refused_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CAUCE_CRM_WEBHOOK_URL", "https://crm.example.com/hook")
+    with pytest.raises(SettingsError, match=r"^CAUCE_CRM_WEBHOOK_SECRET: needed with CAUCE_CRM_WEBHOOK_URL; make one "):
+        load_settings()
 
 
 def test_keys_are_separated_by_commas(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -87,6 +87,26 @@ async def test_a_block_that_raises_changes_nothing(database: Database, ada: Cont
         assert (await session.get_one(ContactRow, ada.id)).first_name == ""
 
 
+async def test_writers_that_are_given_up_leave_the_database_to_others(database: Database, ada: ContactRow) -> None:
+    async def rename() -> None:
+        async with database.write() as session:
+            (await session.get_one(ContactRow, ada.id)).first_name = "Augusta"
+
+    given_up: list[object] = []
+    for reads in range(20):
+        writers = [asyncio.create_task(rename()) for _ in range(6)]
+        # So they are given up at many moments: as they wait for the lock, as they have it, as they let go of it.
+        for _ in range(reads):
+            async with database.read() as reading:
+                await reading.get_one(ContactRow, ada.id)
+        for writer in writers:
+            writer.cancel()
+        # Remembered, as a log or a gathering task may remember them.
+        given_up += await asyncio.gather(*writers, return_exceptions=True)
+        await rename()
+    assert any(isinstance(each, asyncio.CancelledError) for each in given_up)
+
+
 async def test_a_reader_does_not_wait_for_a_writer(database: Database, ada: ContactRow) -> None:
     async with database.write() as writing:
         (await writing.get_one(ContactRow, ada.id)).first_name = "Augusta"
