@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from rich import box
 from rich.table import Column, Table
@@ -18,9 +18,10 @@ def report_lines(report: Report) -> list[str]:
     asked, goal, reached = report.asked, report.goal, report.reached_goal
     verdict = "below" if reached.high < goal.target else "above" if reached.low > goal.target else "in doubt"
     settings = "".join(f", {name}={value}" for name, value in asked.settings.items())
+    reaching = [goal.event, *sorted(goal.events(asked.settings) - {goal.event})]
     lines = [
         f"{asked.flow}: {asked.contacts} contacts, seed {asked.seed}{settings}",
-        f"  goal      {goal.event} within {in_words(goal.within)}: {_interval(reached)}; "
+        f"  goal      {' or '.join(reaching)} within {in_words(goal.within)}: {_interval(reached)}; "
         f"the target of {goal.target:.1%} is {_VERDICTS[verdict]}",
     ]
     if report.goal_after is not None:
@@ -75,10 +76,29 @@ def difference_lines(before: Report, after: Report, revision: str) -> list[str]:
         f"{points:+.1f} points",
         f"  exits     {_counts(before.exits)} there, {_counts(after.exits)} here",
         f"  messages  {before.messages_mean:.2f} there, {after.messages_mean:.2f} here",
+        *_team_differences(before, after),
         f"  {len(others)} of {after.asked.contacts} contacts end otherwise" + (", such as" if others else ""),
     ]
     lines += [f"    contact {each.number}: {each.before} there, {each.after} here" for each in others[:_EXAMPLES]]
     return lines
+
+
+def _team_differences(before: Report, after: Report) -> Iterator[str]:
+    there, here = _had_to_do(before), _had_to_do(after)
+    for name in there:
+        if there[name] or here[name]:
+            yield f"  {name:<9} {_counts(there[name]) or 'none'} there, {_counts(here[name]) or 'none'} here"
+
+
+def _had_to_do(report: Report) -> Mapping[str, Mapping[str, int]]:
+    offered = sum(count.offered for count in report.team.leads.values())
+    accepted = sum(count.accepted for count in report.team.leads.values())
+    return {
+        "handed": {f"over to {flow}": count for flow, count in report.handed_over.items()},
+        "approvals": report.team.approvals,
+        "tasks": report.team.tasks,
+        "leads": {"offered": offered, "accepted": accepted} if offered else {},
+    }
 
 
 def paired_table(before: Report, after: Report, revision: str) -> Table:

@@ -214,7 +214,7 @@ def _at(share: float, shares: Mapping[str, float]) -> str | None:
 
 def _told(fault: Any) -> str:
     """One of pydantic's faults as `key: value: what to do`."""
-    key = ".".join(str(part) for part in fault["loc"])
+    key = ".".join(str(part) for part in fault["loc"] if part != "[key]")
     said = fault["msg"].removeprefix("Value error, ")
     if fault["type"] == "extra_forbidden":
         return f"{key}: there is no such key: see docs/simulating.md"

@@ -36,12 +36,3 @@ class Returned:
 
     result: Any
     took: timedelta = timedelta(0)
-
-
-@dataclass(frozen=True)
-class Wait:
-    """A timer that a flow begins. `summary` is what an operator reads of it, and begins with the step's name."""
-
-    summary: str
-    at: datetime
-    until: datetime

@@ -11,10 +11,11 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from activities.approvals import AskForApproval, CloseApproval
-from activities.leads import AcceptLead, OfferLead
+from activities.leads import OfferLead
 from activities.tasks import CloseTask, OpenTask
 from domain.events import LEAD_OFFERED
 from domain.memory import Happening
+from domain.people import MANAGERS
 from domain.questions import (
     Answer,
     Asked,
@@ -31,12 +32,12 @@ from domain.working_time import OFFICE_HOURS, Calendar
 from rehearsal.behaviour import Behaviour
 from rehearsal.calls import Call, Returned
 from rehearsal.chances import draw
+from rehearsal.instances import CannotRun
 from rehearsal.life import Life
 
 OFFICE = Calendar(zone="UTC", hours=OFFICE_HOURS)
 REPS = "sales"
 """The role of the reps."""
-MANAGERS = "sales_manager"
 _WRITING_TAKES = timedelta(seconds=1)
 _NEVER = timedelta(days=3653)
 
@@ -139,7 +140,6 @@ class Colleagues:
         return Returned(offer, took=_WRITING_TAKES)
 
     def accept(self, call: Call, life: Life) -> Returned:
-        call.argument(AcceptLead)
         assert self._assigning_since is not None  # noqa: S101 (nobody accepts what was not offered)
         self.rep, self.accepted_after = self.offers[-1], call.at - self._assigning_since
         return Returned(Assigned(status="accepted", person_id=self.rep, offers=len(self.offers)))
@@ -154,7 +154,12 @@ class Colleagues:
             opens = OFFICE.next_working(call.at) or call.at + _NEVER
             life.at(opens, lambda: self._tell_offered(opens, life))
             return
-        manager, _ = next(iter(self._people([Asked(role=MANAGERS)]).items()))
+        give = self._behaviour.colleague(MANAGERS).get("give")
+        if give is None or not give.probability:
+            raise CannotRun(
+                "every rep has had the lead, and no manager may give it to one: add give to people in the behaviour"
+            )
+        manager = next(iter(self._people([Asked(role=MANAGERS)])))
         given = None if self._giving else self._choice(("give",), manager, MANAGERS, "queue", call.at)
         if given is not None:
             self._giving = True

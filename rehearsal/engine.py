@@ -12,7 +12,7 @@ from typing import Literal
 
 from domain.flows import Enrollment, Outcome, Progress
 from domain.memory import Memory
-from rehearsal.calls import Call, Returned, Wait
+from rehearsal.calls import Call, Returned
 from rehearsal.instances import CannotRun, off_the_loop
 from rehearsal.life import SUGGEST_NEW_RUN_AFTER, Life, World
 from workflows.discovery import FlowClass
@@ -88,9 +88,6 @@ class _NothingHappens:
 
     def answer(self, call: Call, life: Life) -> Returned:
         return Returned(None, took=timedelta(days=1))
-
-    def waits(self, wait: Wait, life: Life) -> None:
-        """Nobody watches."""
 
 
 def _landing(life: Life) -> Landing:

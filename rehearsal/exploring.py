@@ -212,18 +212,19 @@ async def _crossings(flow: FlowClass, j: Journey) -> AsyncIterator[tuple[Standin
 async def _crossing(wait: Timer, flow: FlowClass, j: Journey) -> Crossing:
     if wait.event == LEAD_OFFERED:
         return Crossing(wait, ("somebody-comes",))
-    questions: Sequence[tuple[Sequence[AskedRow], tuple[str, ...]]] = (
-        (await j.approvals(), ("approve", "reject", "expire", "delegate")),
-        (await j.tasks(), ("done", "overdue")),
-        (await j.offers(), ("accept", "decline", "lapse")),
-    )
-    for asked, ways_on in questions:
-        for row in asked:
-            if row.step == whole_of(wait.step) and row.status in ("pending", "open", "offered"):
-                people = await j.whom(row)
-                if people == [(await j.person(DEPUTY)).id]:
-                    ways_on = ways_on[:-1]
-                return Crossing(wait, ways_on if people else (), row)
+    if wait.event == "answer":
+        questions: Sequence[tuple[Sequence[AskedRow], tuple[str, ...]]] = (
+            (await j.approvals(), ("approve", "reject", "expire", "delegate")),
+            (await j.tasks(), ("done", "overdue")),
+            (await j.offers(), ("accept", "decline", "lapse")),
+        )
+        for asked, ways_on in questions:
+            for row in asked:
+                if row.step == whole_of(wait.step) and row.status in ("pending", "open", "offered"):
+                    people = await j.whom(row)
+                    if people == [(await j.person(DEPUTY)).id]:
+                        ways_on = ways_on[:-1]
+                    return Crossing(wait, ways_on if people else (), row)
     goals = flow.about.goal.events({})
     return Crossing(wait, ("no", "yes") if wait.event and wait.event not in goals else ())
 

@@ -53,7 +53,6 @@ ROSA = PersonProfile(email="rosa@example.com", name="Rosa Pérez", roles=["sales
 RAUL = PersonProfile(email="raul@example.com", name="Raúl Soto", roles=["sales"])
 """People for `journey(…, people=[…])`: a manager and two reps, in the office from 9 to 18 (UTC), Monday to Friday."""
 
-
 Past = Sequence[tuple[str, Mapping[str, JsonValue]]]
 """Events that happened to the contact on the day before, in order, each with its properties."""
 
@@ -79,28 +78,15 @@ class JourneyStarter(Protocol):
     ) -> AbstractAsyncContextManager[Journey]: ...
 
 
-@asynccontextmanager
-async def journey(
-    flow: FlowClass,
-    contact: ContactProfile = ADA,
-    consent: Mapping[str, bool] | None = None,
-    people: Sequence[PersonProfile] = (),
-    past: Past = (),
-    mailer: Mailer | None = None,
-    templates: Templates | None = None,
-    **settings: Any,
-) -> AsyncIterator[Journey]:
-    """Enroll a contact, with a server, a database and a worker of its own; the end of the block takes them down."""
-    async with _enrolled(flow, contact, consent, people, past, mailer, templates, settings) as begun:
-        yield begun
-
-
 @dataclass(frozen=True)
 class JourneysOn:
-    """A JourneyStarter on a server and a database that are there: Temporal's full server too, whose time is real."""
+    """A JourneyStarter on a server and a database that are there: Temporal's full server too, whose time is real.
 
-    environment: WorkflowEnvironment
-    database: Database
+    What is not given is each journey's own, and the end of its block takes it down.
+    """
+
+    environment: WorkflowEnvironment | None = None
+    database: Database | None = None
 
     @asynccontextmanager
     async def __call__(
@@ -114,72 +100,67 @@ class JourneysOn:
         templates: Templates | None = None,
         **settings: Any,
     ) -> AsyncIterator[Journey]:
-        around = (self.environment, self.database)
-        async with _enrolled(flow, contact, consent, people, past, mailer, templates, settings, *around) as begun:
-            yield begun
+        overrides = flow.settings_model(**settings).model_dump(mode="json", exclude_unset=True)
+        async with self._stage(flow, mailer, templates or templates_of(flow)) as stage:
+            async with stage.database.write() as session:
+                enters = (await upsert_contact(session, contact, consent or {}, "rehearsal")).contact
+                await _prepare(session, enters, people, past)
+                row = await enroll(
+                    session,
+                    flow=flow_name(flow),
+                    contact_id=enters.id,
+                    settings=overrides,
+                    reenroll_after=timedelta(0),
+                )
+            if not await stage.dispatcher.start(row):
+                raise AssertionError(f"{contact.email} is in {row.flow} already, and that enrollment is still ending")
+            begun = Journey(flow, stage, row, contact.email)
+            try:
+                await begun.settle_if_skipping()
+                yield begun
+            except Exception as failure:
+                if not isinstance(failure, JourneyFailed):
+                    failure.add_note(await begun.story())
+                raise
+            finally:
+                await _end(begun)
 
-
-@asynccontextmanager
-async def _enrolled(
-    flow: FlowClass,
-    contact: ContactProfile,
-    consent: Mapping[str, bool] | None,
-    people: Sequence[PersonProfile],
-    past: Past,
-    mailer: Mailer | None,
-    templates: Templates | None,
-    settings: Mapping[str, Any],
-    environment: WorkflowEnvironment | None = None,
-    database: Database | None = None,
-) -> AsyncIterator[Journey]:
-    """With a server and a database of its own, if they are not given."""
-    name = flow_name(flow)
-    templates = templates or templates_of(flow)
-    overrides = flow.settings_model(**settings).model_dump(mode="json", exclude_unset=True)
-    async with AsyncExitStack() as stack:
-        folder = Path(stack.enter_context(TemporaryDirectory(prefix="cauce-journey-", dir=MEMORY)))
-        server = environment if environment is not None else await stack.enter_async_context(skipping_server())
-        records = database if database is not None else await stack.enter_async_context(fresh_database(folder))
-        time = ServerTime(server)
-        if server.supports_time_skipping_v1:
-            await time.ask()
-            if environment is None:
-                # Whatever day it is: weekdays, office hours and local times are the same in every run.
-                await time.skip_to(Weekday.MONDAY, hour=9)
-            stack.enter_context(on_clock(time))
-        configuration = StageSettings(data_dir=folder)
-        dispatcher = Dispatcher(records, server.client, {name: flow.about})
-        await stack.enter_async_context(
-            working(
+    @asynccontextmanager
+    async def _stage(self, flow: FlowClass, mailer: Mailer | None, templates: Templates) -> AsyncIterator[Stage]:
+        """With a worker at work on it."""
+        name = flow_name(flow)
+        async with AsyncExitStack() as stack:
+            folder = Path(stack.enter_context(TemporaryDirectory(prefix="cauce-journey-", dir=MEMORY)))
+            server, database = self.environment, self.database
+            if server is None:
+                server = await stack.enter_async_context(skipping_server())
+            if database is None:
+                database = await stack.enter_async_context(fresh_database(folder))
+            time = ServerTime(server)
+            if server.supports_time_skipping_v1:
+                await time.ask()
+                if self.environment is None:
+                    # Whatever day it is: weekdays, office hours and local times are the same in every run.
+                    await time.skip_to(Weekday.MONDAY, hour=9)
+                stack.enter_context(on_clock(time))
+            configuration = StageSettings(data_dir=folder)
+            work = working(
                 server.client,
                 configuration,
-                records,
+                database,
                 mailer or OutboxMailer(configuration.outbox_folder),
                 templates,
                 {name: flow},
                 versioned=not server.supports_time_skipping_v1,
                 known={name: each.about for name, each in discover_flows().items()},
             )
-        )
-        async with records.write() as session:
-            enters = (await upsert_contact(session, contact, consent or {}, "rehearsal")).contact
-            await _prepare(session, enters, people, past)
-            row = await enroll(
-                session, flow=name, contact_id=enters.id, settings=overrides, reenroll_after=timedelta(0)
-            )
-        if not await dispatcher.start(row):
-            raise AssertionError(f"{contact.email} is in {name} already, and that enrollment is still ending")
-        around = Stage(server, time, records, dispatcher, Outbox(configuration.outbox_folder))
-        begun = Journey(flow, around, row, contact.email)
-        try:
-            await begun.settle_if_skipping()
-            yield begun
-        except Exception as failure:
-            if not isinstance(failure, JourneyFailed):
-                failure.add_note(await begun.story())
-            raise
-        finally:
-            await _end(begun)
+            await stack.enter_async_context(work)
+            dispatcher = Dispatcher(database, server.client, {name: flow.about})
+            yield Stage(server, time, database, dispatcher, Outbox(configuration.outbox_folder))
+
+
+journey: JourneyStarter = JourneysOn()
+"""Enroll a contact, with a server, a database and a worker of its own."""
 
 
 async def _prepare(session: AsyncSession, contact: ContactRow, people: Sequence[PersonProfile], past: Past) -> None:

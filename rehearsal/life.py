@@ -36,7 +36,7 @@ from activities.enrollments import EndEnrollment
 from domain.flows import Enrollment, Outcome, Progress
 from domain.memory import Happening, Memory
 from domain.questions import Answer, Refusal
-from rehearsal.calls import CONVERTER, Call, Returned, Wait
+from rehearsal.calls import CONVERTER, Call, Returned
 from rehearsal.instances import CannotRun, Instance
 from workflows.discovery import FlowClass
 
@@ -44,7 +44,6 @@ SUGGEST_NEW_RUN_AFTER = 4096
 """Events of a history after which the server suggests to continue as new, unless told otherwise."""
 _MOST_RUNS = 1000
 _MOST_ACTIVITIES = 1000
-"""A lead in a queue that nobody looks after asks for one each day, for ever."""
 _END = "enrollment.end"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _WAITS_FOR_ITS_END = ActivityCancellationType.WAIT_CANCELLATION_COMPLETED
@@ -57,9 +56,6 @@ class World(Protocol):
 
     def answer(self, call: Call, life: Life) -> Returned:
         """Do what an activity does, all but `enrollment.end`. Raises: CannotRun if it does not know the activity."""
-
-    def waits(self, wait: Wait, life: Life) -> None:
-        """The flow begins to wait."""
 
 
 class Life:
@@ -89,7 +85,7 @@ class Life:
         self._runs = 0
         self._run: Instance
         self._events = 0
-        self._timers: dict[int, Wait] = {}
+        self._timers: dict[int, _Wait] = {}
         self._activities: dict[int, _UnderWay] = {}
         self._updates: dict[str, DoUpdate] = {}
         """Told, and not answered yet."""
@@ -276,13 +272,20 @@ class Life:
         # The SDK counts in floating seconds: their error is far below a microsecond.
         microseconds = round(command.start_timer.start_to_fire_timeout.ToNanoseconds() / 1000)
         run, seq, until = self._runs, command.start_timer.seq, self.now + timedelta(microseconds=microseconds)
-        wait = self._timers[seq] = Wait(_summary(command), self.now, until)
+        self._timers[seq] = _Wait(_summary(command), until)
         self.at(until, lambda: self._fire(run, seq))
-        self._world.waits(wait, self)
 
     def _fire(self, run: int, seq: int) -> None:
         if self._runs == run and self._timers.pop(seq, None) is not None:
             self._activate(WorkflowActivationJob(fire_timer=FireTimer(seq=seq)), events=1)
+
+
+@dataclass(frozen=True)
+class _Wait:
+    """A timer. `summary` is what an operator reads of it, and begins with the step's name."""
+
+    summary: str
+    until: datetime
 
 
 @dataclass

@@ -20,7 +20,7 @@ from domain.local_time import next_local
 from domain.memory import Happening
 from domain.messages import MessageStatus, SendResult, refusal
 from rehearsal.behaviour import Behaviour, MessageTypes
-from rehearsal.calls import Call, Returned, Wait
+from rehearsal.calls import Call, Returned
 from rehearsal.chances import Habit, draw, habits
 from rehearsal.colleagues import Colleagues
 from rehearsal.instances import CannotRun
@@ -82,9 +82,6 @@ class Person:
                 f"step {call.step} does {call.activity}, which nothing stands in for: add it to rehearsal/person.py"
             )
         return _ANSWERS[call.activity](self, call, life)
-
-    def waits(self, wait: Wait, life: Life) -> None:
-        """A contact notices nothing of it."""
 
     def _email(self, call: Call, life: Life) -> Returned:
         message = call.argument(SendEmail).message or call.step

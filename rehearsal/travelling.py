@@ -13,6 +13,7 @@ from temporalio.client import WorkflowExecutionDescription, WorkflowExecutionSta
 from temporalio.testing import WorkflowEnvironment
 
 from domain.durations import in_words
+from domain.events import LEAD_OFFERED
 from domain.flows import Outcome, Progress, enrollment_workflow_id
 from domain.memory import whole_of
 from integrations.outbox.reader import Outbox
@@ -125,7 +126,9 @@ class Travelling(ABC):
 
     async def _hop(self, standing: Standing, left: timedelta) -> timedelta:
         """From rest, let time pass to what is due next, but not longer than what is left; answer how long."""
-        opening = await self._next_opening()
+        # A lead is in the queue only while its flow waits for an offer.
+        queues = standing.held or (standing.wait is not None and standing.wait.event == LEAD_OFFERED)
+        opening = await self._next_opening() if queues else None
         if opening is not None:
             left = min(left, max(opening - await self.now(), timedelta(0)))
         passed = await self._clock.hop(standing, left)

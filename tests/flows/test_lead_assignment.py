@@ -10,7 +10,7 @@ from domain.flows import Exit
 from domain.questions import Refusal
 from domain.working_time import WORKDAYS, Absence, Hours
 from rehearsal.enrolled import Journey
-from rehearsal.journey import MARTA, RAUL, ROSA, JourneyStarter
+from rehearsal.journey import ADA, MARTA, RAUL, ROSA, JourneyStarter
 from rehearsal.travelling import Step
 from workflows.lead_assignment import LeadAssignment
 
@@ -85,6 +85,12 @@ async def test_a_declined_lead_goes_to_the_next_rep_at_once(journey: JourneyStar
         assert len(j.letters(to=RAUL)) == 1
         await j.accept()
         assert (await j.contact()).owner_id == (await j.person(RAUL)).id
+
+
+async def test_a_rep_who_leaves_the_team_leaves_the_lead_to_the_next_at_once(journey: JourneyStarter) -> None:
+    async with journey(LeadAssignment, people=TEAM) as j:
+        await j.change(ROSA, active=False)
+        assert await offers(j) == [("Rosa", "declined"), ("Raúl", "offered")]
 
 
 async def test_without_an_answer_in_working_time_the_lead_goes_to_the_next_rep(journey: JourneyStarter) -> None:
@@ -182,13 +188,14 @@ async def nothing(j: Journey) -> None:
 
 WAITS: list[tuple[Callable[[Journey], Awaitable[None]], str]] = [
     (nothing, "assign"),
+    (Journey.decline, "assign"),
     (decline_all, "assign"),
     (Journey.accept, "call"),
     (accept_and_call, "for-a-meeting"),
 ]
 
 
-@pytest.mark.parametrize(("come", "step"), WAITS, ids=["offered", "in-queue", "call", "for-a-meeting"])
+@pytest.mark.parametrize(("come", "step"), WAITS, ids=["offered", "offered-again", "in-queue", "call", "for-a-meeting"])
 async def test_a_meeting_ends_it_wherever_the_lead_is_and_leaves_nothing_open(
     journey: JourneyStarter, come: Callable[[Journey], Awaitable[None]], step: str
 ) -> None:
@@ -208,12 +215,7 @@ async def test_a_meeting_ends_it_wherever_the_lead_is_and_leaves_nothing_open(
 
 @pytest.mark.parametrize(
     ("leave", "exit_"),
-    [
-        (Journey.unsubscribe, Exit.UNSUBSCRIBED),
-        (Journey.bounce, Exit.BOUNCED),
-        (Journey.complain, Exit.COMPLAINED),
-        (Journey.cancel, Exit.CANCELLED),
-    ],
+    [(Journey.unsubscribe, Exit.UNSUBSCRIBED), (Journey.bounce, Exit.BOUNCED), (Journey.cancel, Exit.CANCELLED)],
 )
 async def test_who_leaves_is_offered_to_nobody_any_more(
     journey: JourneyStarter, leave: Callable[[Journey], Awaitable[None]], exit_: Exit
@@ -246,6 +248,18 @@ async def test_an_offer_that_is_held_leaves_the_rep_their_time(journey: JourneyS
         await j.travel(minutes=59)
         await j.accept()
         assert await offers(j) == [("Rosa", "accepted")]
+
+
+async def test_contacts_and_people_are_written_to_in_their_own_language(journey: JourneyStarter) -> None:
+    in_chile = {"locale": "es-CL"}
+    rosa, contact = ROSA.model_copy(update=in_chile), ADA.model_copy(update=in_chile)
+    async with journey(LeadAssignment, contact=contact, people=[MARTA, rosa]) as j:
+        await j.accept()
+        assert j.inbox().subjects == ["Alguien de nuestro equipo te va a contactar"]
+        assert [subject.partition(":")[0] for subject in j.letters(to=rosa).subjects] == [
+            "Nuevo lead para ti",
+            "Tarea para ti",
+        ]
 
 
 async def test_a_lead_who_opted_out_of_sales_gets_no_email_but_a_call(journey: JourneyStarter) -> None:

@@ -18,7 +18,7 @@ from domain.local_time import next_local
 from domain.memory import Happening
 from domain.messages import MessageStatus, SendResult
 from domain.questions import Answer, Choice, Decision, Opened, TaskResult, question_id
-from rehearsal.calls import Call, Returned, Wait
+from rehearsal.calls import Call, Returned
 from rehearsal.engine import End, live
 from rehearsal.instances import CannotRun
 from rehearsal.life import Life
@@ -36,7 +36,6 @@ _CHOICES = frozenset(Choice)
 class Diary:
     def __init__(self, events: Events = ()) -> None:
         self.emails: list[str] = []
-        self.waits_told: list[Wait] = []
         self.calls: list[Call] = []
         self._events = events
         self._asked = ("", "")
@@ -51,9 +50,6 @@ class Diary:
             raise CannotRun(f"{call.activity} is not in the diary")
         self.calls.append(call)
         return Returned(_ANSWERS[call.activity](self, call), took=timedelta(seconds=1))
-
-    def waits(self, wait: Wait, life: Life) -> None:
-        self.waits_told.append(wait)
 
     def email(self, call: Call) -> SendResult:
         self.emails.append(call.step)

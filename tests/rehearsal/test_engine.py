@@ -132,7 +132,6 @@ def test_an_answer_finds_the_run_that_its_own_run_goes_on_as(events: Events) -> 
 def test_the_same_enrollment_lives_the_same_life_each_time() -> None:
     first, again = (lived(Nurturing, [(HOUR, "clicked")]) for _ in range(2))
     assert first[0] == again[0]
-    assert first[1].waits_told == again[1].waits_told
     assert first[1].calls == again[1].calls
 
 
@@ -147,11 +146,9 @@ def test_time_passes_exactly_as_the_flow_says() -> None:
     assert end.at == BEGIN + timedelta(days=14, seconds=1)
 
 
-def test_calls_and_waits_say_what_an_operator_reads() -> None:
+def test_calls_say_what_an_operator_reads() -> None:
     _, diary = lived(Onboarding)
-    assert diary.calls[0].summary.startswith("email welcome")
-    assert diary.waits_told[0].summary == "activated: until 3 days after welcome, or activated"
-    assert diary.waits_told[0].until - diary.waits_told[0].at == timedelta(days=3)
+    assert [call.summary for call in diary.calls[:2]] == ["email welcome", "email need-a-hand after activated: no"]
 
 
 def test_a_message_that_is_going_out_is_brought_to_its_end_before_an_exit() -> None:

@@ -14,17 +14,18 @@ import pytest
 from temporalio.client import WorkflowHistory
 
 from rehearsal.recording import forget, histories, record
-from rehearsal.replaying import differences, landing
+from rehearsal.replaying import Recorded, differences, landing
 from rehearsal.sanitising import BEGINNING
 from rehearsal.stage import shipped_templates
 from rehearsal.standing import Standing, kind_of, moment_of
 from tests.flows.specimen_templates import specimen_templates
-from tests.flows.specimens.nurturing import Nurturing
 from tests.flows.specimens.replies import Replies
 from tests.rehearsal.fair import Fair
 from workflows.builds import build_id
 from workflows.lead_assignment import LeadAssignment
 from workflows.reactivation import Reactivation
+
+pytestmark = pytest.mark.xdist_group("recordings")
 
 EXITS = {"exited-goal", "exited-unsubscribed", "exited-bounced", "exited-complained", "exited-cancelled"}
 
@@ -37,15 +38,14 @@ def stopped(*steps: str) -> set[str]:
 Histories = dict[str, str]
 
 
-@pytest.fixture(scope="module")
-async def fair() -> Histories:
-    """Of a flow that asks people in roles of its own."""
-    return await histories(Fair, shipped_templates())
+@pytest.fixture
+def fair(of_fair: list[Recorded]) -> Histories:
+    return {recorded.name: recorded.path.read_text() for recorded in of_fair}
 
 
-@pytest.fixture(scope="module")
-async def nurturing() -> Histories:
-    return await histories(Nurturing, specimen_templates())
+@pytest.fixture
+def nurturing(of_nurturing: list[Recorded]) -> Histories:
+    return {recorded.name: recorded.path.read_text() for recorded in of_nurturing}
 
 
 async def test_each_wait_and_each_end_is_found(nurturing: Histories) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ from rehearsal.simulation import Asked, CannotSimulate, message_types, simulate
 from workflows.onboarding import Onboarding
 
 PACKAGES = ("activities", "domain", "emails", "integrations", "rehearsal", "runtime", "store", "workflows")
-ASKED = Asked(flow="onboarding", contacts=12, seed=3)
+ASKED = Asked(flow="onboarding", contacts=6, seed=3)
 BEHAVIOUR = Behaviour.read(DEFAULT_BEHAVIOUR)
 
 
@@ -58,6 +59,7 @@ def project(repository: Repository) -> Repository:
     return repository
 
 
+@cache
 def here() -> Report:
     stories = simulate(ASKED, Onboarding, message_types("onboarding"), BEHAVIOUR)
     return Report.of(ASKED, Onboarding.about.goal, stories)
