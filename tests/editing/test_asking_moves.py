@@ -47,9 +47,7 @@ async def answer(fleet: Fleet, row: EnrollmentRow, person_id: str, choice: Choic
         else:
             approval = await newest_approval(session, row)
             question, stage = question_id(row.id, f"{approval.step}/{approval.content_hash}"), approval.stage
-    given = Answer(
-        id=new_id(), question_id=question, stage=stage, person_id=person_id, choice=choice, given_at=now()
-    )
+    given = Answer(id=new_id(), question_id=question, stage=stage, person_id=person_id, choice=choice, given_at=now())
     handle = fleet.client.get_workflow_handle(f"{FLOW}:{row.contact_id}")
     taken: Taken = await handle.execute_update("answer", given, id=given.id, result_type=Taken)
     return taken

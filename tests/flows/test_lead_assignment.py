@@ -215,7 +215,12 @@ async def test_a_meeting_ends_it_wherever_the_lead_is_and_leaves_nothing_open(
 
 @pytest.mark.parametrize(
     ("leave", "exit_"),
-    [(Journey.unsubscribe, Exit.UNSUBSCRIBED), (Journey.bounce, Exit.BOUNCED), (Journey.cancel, Exit.CANCELLED)],
+    [
+        (Journey.unsubscribe, Exit.UNSUBSCRIBED),
+        (Journey.bounce, Exit.BOUNCED),
+        (Journey.complain, Exit.COMPLAINED),
+        (Journey.cancel, Exit.CANCELLED),
+    ],
 )
 async def test_who_leaves_is_offered_to_nobody_any_more(
     journey: JourneyStarter, leave: Callable[[Journey], Awaitable[None]], exit_: Exit

@@ -140,7 +140,12 @@ async def test_who_asks_for_a_demo_goes_to_sales_at_once(journey: JourneyStarter
 
 @pytest.mark.parametrize(
     ("leave", "exit_"),
-    [(Journey.unsubscribe, Exit.UNSUBSCRIBED), (Journey.complain, Exit.COMPLAINED), (Journey.cancel, Exit.CANCELLED)],
+    [
+        (Journey.unsubscribe, Exit.UNSUBSCRIBED),
+        (Journey.bounce, Exit.BOUNCED),
+        (Journey.complain, Exit.COMPLAINED),
+        (Journey.cancel, Exit.CANCELLED),
+    ],
 )
 async def test_who_leaves_gets_nothing_more_and_is_handed_to_nobody(
     journey: JourneyStarter, leave: Act, exit_: Exit

@@ -104,7 +104,12 @@ async def test_the_settings_say_what_a_sign_of_life_is(journey: JourneyStarter) 
 
 @pytest.mark.parametrize(
     ("leave", "exit_"),
-    [(Journey.unsubscribe, Exit.UNSUBSCRIBED), (Journey.bounce, Exit.BOUNCED), (Journey.cancel, Exit.CANCELLED)],
+    [
+        (Journey.unsubscribe, Exit.UNSUBSCRIBED),
+        (Journey.bounce, Exit.BOUNCED),
+        (Journey.complain, Exit.COMPLAINED),
+        (Journey.cancel, Exit.CANCELLED),
+    ],
 )
 async def test_who_leaves_while_people_decide_gets_no_offer_and_nobody_is_asked_any_more(
     journey: JourneyStarter, leave: Callable[[Journey], Awaitable[None]], exit_: Exit
