@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
+from typing import TypeVar
 
 from temporalio.client import Client
 from temporalio.service import RPCError
@@ -31,7 +32,14 @@ from store.database import Database
 from workflows.builds import build_id
 from workflows.discovery import FlowClass, discover_flows
 
+FlowT = TypeVar("FlowT")
+DoneT = TypeVar("DoneT")
+
 _REGISTERS_WITHIN = timedelta(seconds=10)
+
+
+class NothingToDo(CommandFailed):
+    """This flow stands already where the command would bring it."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +104,7 @@ class Deployer:
         """Give the code at hand a share of the contacts; the server picks which, and a larger share includes them."""
         name, build = situation.name, situation.build
         if situation.deployment.current == build:
-            raise CommandFailed(
+            raise NothingToDo(
                 f"{name}: build {build} gets all contacts already; a ramp is for code that is not current"
             )
         await self._once_known(name, build, partial(self._deployments.ramp, name, build, percentage))
@@ -108,7 +116,7 @@ class Deployer:
     async def roll_back(self, name: str) -> tuple[str, Rolled | None]:
         """End a ramp, or make the version current that was so before, and move the contacts back to it.
 
-        Returns: that version. Raises: CommandFailed if there is none, or no worker runs it.
+        Returns: that version. Raises: NothingToDo if there is none, CommandFailed if no worker runs it.
         """
         deployment = await self._deployments.of(name)
         if deployment.ramping is not None and deployment.current is not None:
@@ -118,7 +126,7 @@ class Deployer:
             build = deployment.previous
             await self._make_current(name, build)
         else:
-            raise CommandFailed(f"{name} has no earlier version to go back to")
+            raise NothingToDo(f"{name} has no earlier version to go back to")
         if self._flows[name].about.on_edit is OnEdit.PIN:
             return build, None
         return build, await self._roll(name, build, (), ())
@@ -145,7 +153,7 @@ class Deployer:
 
 async def deploy(
     settings: Settings,
-    names: Iterable[str],
+    names: Collection[str],
     *,
     preview: bool,
     ramp: float | None,
@@ -159,8 +167,7 @@ async def deploy(
     async with deployer(settings, flows) as deploying:
         if rollback:
             carried = True
-            for name in chosen:
-                build, rolled = await deploying.roll_back(name)
+            async for name, (build, rolled) in _each(chosen, deploying.roll_back, named=bool(names)):
                 say(f"{name}: build {build} is current again{moved(rolled)}")
                 carried = carried and not (rolled and rolled.left)
             return carried
@@ -176,16 +183,39 @@ async def deploy(
                     f"{name}: {contacts} contacts are in this flow, which the code has no longer: bring it back until "
                     "they are out of it, or cancel their enrollments"
                 )
-        if not preview:
-            for situation in situations:
-                if ramp is not None:
-                    rolled = await deploying.ramp(situation, ramp)
-                    say(f"{situation.name}: build {situation.build} gets {ramp:g} % of the contacts{moved(rolled)}")
-                else:
-                    rolled = await deploying.carry_out(situation, move_pinned=move_pinned)
-                    carried = carried and not (rolled and rolled.left)
-                    say(f"{situation.name}: build {situation.build} is current{moved(rolled)}")
+        if preview:
+            return carried
+        if ramp is not None:
+            to_share = partial(deploying.ramp, percentage=ramp)
+            async for situation, rolled in _each(situations, to_share, named=bool(names)):
+                say(f"{situation.name}: build {situation.build} gets {ramp:g} % of the contacts{moved(rolled)}")
+            return carried
+        for situation in situations:
+            rolled = await deploying.carry_out(situation, move_pinned=move_pinned)
+            carried = carried and not (rolled and rolled.left)
+            say(f"{situation.name}: build {situation.build} is current{moved(rolled)}")
         return carried
+
+
+async def _each(
+    flows: Sequence[FlowT], do: Callable[[FlowT], Awaitable[DoneT]], *, named: bool
+) -> AsyncIterator[tuple[FlowT, DoneT]]:
+    """What was done with each flow. Where all are meant, those with nothing to do are passed by.
+
+    Raises: NothingToDo for a flow that was named, or if there is nothing to do with any.
+    """
+    idle = []
+    for flow in flows:
+        try:
+            done = await do(flow)
+        except NothingToDo as nothing:
+            if named:
+                raise
+            idle.append(nothing)
+        else:
+            yield flow, done
+    if len(idle) == len(flows):
+        raise NothingToDo("; ".join(map(str, idle)))
 
 
 @asynccontextmanager

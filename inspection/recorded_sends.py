@@ -34,7 +34,7 @@ def _sent(path: Path) -> Iterator[str]:
                 }
             } if name == _SENDS:
                 match _decoded(data):
-                    case {"message": str(message)}:
+                    case {"message": str(message)} | {"step": str(message)}:
                         yield message
 
 

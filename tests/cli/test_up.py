@@ -6,6 +6,7 @@ import os
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -59,27 +60,37 @@ def test_every_address_that_it_names_answers(up: Up) -> None:
     assert str(up.data_dir / "logs") in up.output
 
 
-def test_demo_welcomes_two_contacts_and_one_of_them_reaches_the_goal(up: Up) -> None:
-    up.until_said("demo: Ada activated after her welcome")
+def test_demo_shows_each_flow_in_a_state_of_its_own(up: Up) -> None:
+    up.until_said("demo: read the emails")
     assert welcomed(up, "ana@example.com")
     assert welcomed(up, "ada@example.com")
 
+    def listed(path: str) -> list[dict[str, Any]]:
+        headers = {"Authorization": f"Bearer {KEY}"}
+        answer = httpx.get(f"{up.api_url}/v1/{path}", headers=headers, trust_env=False)
+        items: list[dict[str, Any]] = answer.json()["items"]
+        return items
+
     def exits() -> list[str]:
-        answer = httpx.get(
-            f"{up.api_url}/v1/enrollments?status=ended",
-            headers={"Authorization": f"Bearer {KEY}"},
-            trust_env=False,
-        )
-        return [enrollment["outcome"]["exit"] for enrollment in answer.json()["items"]]
+        return [enrollment["outcome"]["exit"] for enrollment in listed("enrollments?status=ended")]
+
+    def flows_inside() -> set[str]:
+        return {enrollment["flow"] for enrollment in listed("enrollments?status=active")}
 
     eventually("Ada's enrollment ended by its goal", lambda: "goal" in exits())
+    eventually("an offer waits for Marta", lambda: listed("approvals?status=pending"))
+    eventually("a lead waits for Rosa", lambda: listed("assignments?status=offered"))
+    assert {"nurturing", "reactivation", "lead_assignment"} <= flows_inside()
 
 
 def test_doctor_finds_nothing_wrong(cauce: Cauce, up: Up, terminal: dict[str, str]) -> None:
-    doctor = cauce("doctor", env=terminal)
-    assert doctor.status == 0, doctor.stdout
-    assert "✗" not in doctor.stdout
-    assert f"cauce-worker-{up.children()['worker'].pid}@" in doctor.stdout
+    def finds_nothing() -> str | None:
+        doctor = cauce("doctor", env=terminal)
+        return doctor.stdout if doctor.status == 0 else None
+
+    found = eventually("nothing is wrong any more", finds_nothing)
+    assert "✗" not in found
+    assert f"cauce-worker-{up.children()['worker'].pid}@" in found
 
 
 def test_enrolled_contact_is_welcomed_and_the_operator_told_where_to_look(
