@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -35,7 +36,7 @@ def simulate_flow(
     contacts: int,
     seed: int,
     behaviour_file: Path | None,
-    overrides: dict[str, str],
+    overrides: dict[str, Any],
     revision: str | None,
     *,
     as_json: bool,

@@ -181,12 +181,13 @@ class Colleagues:
         """Who is meant, each with the role as which."""
         found: dict[str, str | None] = {}
         for asked in asks:
-            if asked.role is not None:
-                found |= {f"{asked.role}-{at}": asked.role for at in range(1, self._behaviour.count_of(asked.role) + 1)}
-            elif asked.person_id is not None:
+            if asked.person_id is not None:
                 found.setdefault(asked.person_id, None)
-            elif self.rep is not None:
+            elif asked.lead_owner and self.rep is not None:
                 found[self.rep] = REPS
+            else:
+                role = asked.role or MANAGERS
+                found |= {f"{role}-{at}": role for at in range(1, self._behaviour.count_of(role) + 1)}
         return found
 
     def _let_answer(self, question: _Question, choices: tuple[Choice, ...], call: Call, life: Life) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import shutil
 import socket
 import sysconfig
@@ -24,6 +25,8 @@ SCRIPTS = Path(sysconfig.get_path("scripts"))
 # How long an example takes is this machine's affair.
 settings.register_profile("cauce", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("cauce")
+# Most objects of a suite live on: to look for cycles less often takes a sixth off the time of tests with workflows.
+gc.set_threshold(20_000, 20, 100)
 
 
 @pytest.fixture(scope="session")

@@ -29,7 +29,7 @@ def restart(up: Up) -> None:
     assert up.end_by(signal.SIGTERM) == 0
     up.start()
     up.until_ready()
-    up.until_said("is current")
+    up.until_said("onboarding … build")
 
 
 def test_contacts_follow_an_edit_to_the_new_code(up: Up, project: Path) -> None:

@@ -107,12 +107,19 @@ def test_json_tells_each_contacts_story(cauce: Cauce, env: dict[str, str], behav
         (("onboarding", "--set", "tip_aftr=P1D"), "--set tip_aftr: "),
         (("onboarding", "--set", "tip_after=soon"), "--set tip_after: "),
         (("onboarding", "--set", "tip_after"), "expected name=value"),
+        (("reactivation", "--set", "signs_of_life=[opened]"), "--set signs_of_life: a list or an object is given as"),
         (("onboarding", "--behaviour", "nowhere.toml"), "nowhere.toml: No such file"),
         (("onboarding", "--compare", "no-such-revision"), "--compare"),
     ],
 )
 def test_what_is_wrong_is_told_in_a_line(cauce: Cauce, env: dict[str, str], words: tuple[str, ...], line: str) -> None:
     assert line in told(cauce("simulate", *words, env=env))
+
+
+def test_settings_of_several_parts_are_given_as_json(cauce: Cauce, env: dict[str, str]) -> None:
+    words = ("simulate", "reactivation", "--contacts", "1", "--json", "--set", 'signs_of_life=["opened_app"]')
+    document = json.loads(cauce(*words, env=env).stdout)
+    assert document["asked"]["settings"] == {"signs_of_life": ["opened_app"]}
 
 
 def test_a_bad_behaviour_file_is_told_with_its_key(cauce: Cauce, env: dict[str, str], behaviour: Path) -> None:

@@ -60,6 +60,12 @@ def test_a_role_may_do_otherwise_than_people_do() -> None:
     assert reactivated(behaviour).team.approvals == {"approved": 3}
 
 
+def test_managers_are_asked_in_place_of_the_owner_of_a_lead_that_has_none() -> None:
+    owner = {"stages": [{"asks": [{"lead_owner": True}]}]}
+    behaviour = {"people": {"approve": NEVER}, "roles": {"sales_manager": {"approve": SURELY}}}
+    assert reactivated(behaviour, approval=owner).team.approvals == {"approved": 3}
+
+
 def test_whoever_does_not_answer_may_do_so_when_reminded() -> None:
     often = {"people": {"approve": {"probability": 0.3, "after": ["PT1H", "PT1H"]}}}
     patient = {"expires_after": "P60D", "stages": [{"asks": [{"role": "sales_manager"}]}]}
