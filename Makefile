@@ -30,7 +30,7 @@ up: $(STAMP) ## run everything on this machine; options by ARGS="--demo --api-po
 	@exec $(BIN)/cauce up $(ARGS)
 
 test: $(STAMP) ## run every test, against real servers; options by ARGS="-k ledger"
-	$(BIN)/pytest -n 2 --dist loadgroup $(ARGS)
+	$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 check: $(STAMP) ## lint, types and import rules
 	$(BIN)/ruff check .

@@ -32,11 +32,17 @@ def restart(up: Up) -> None:
     up.until_said("onboarding … build")
 
 
-def test_contacts_follow_an_edit_to_the_new_code(up: Up, project: Path) -> None:
+def test_an_edit_reaches_nobody_before_the_restart_and_contacts_who_follow_after_it(up: Up, project: Path) -> None:
     enrolled = contact(up, 1)
     edit(project, EDIT)
+    another = contact(up, 2)
+    assert mails(up, another) == ["need-a-hand", "welcome"]
+    up.children()["worker"].kill()
+    up.until_said("… ready again")
+    newcomer = contact(up, 3)
+    assert mails(up, newcomer) == ["need-a-hand", "welcome"]
     restart(up)
-    assert "1 of 1 contacts who were behind have moved" in up.output
+    assert "3 of 3 contacts who were behind have moved" in up.output
     eventually("the contact goes on", lambda: where(up, enrolled)["step"] == "check-in-day")
     assert where(up, enrolled)["skipped_steps"] == ["hello"]
     assert mails(up, enrolled) == ["need-a-hand", "training-tip", "welcome"]
@@ -59,13 +65,3 @@ def test_pinned_contacts_finish_on_the_code_that_they_started_with(up: Up, proje
     eventually("the goal is reached", lambda: where(up, enrolled)["status"] == "ended")
     assert where(up, enrolled)["outcome"]["exit"] == "goal"
     assert mails(up, enrolled) == ["need-a-hand", "welcome"]
-
-
-def test_an_edit_reaches_nobody_before_the_restart(up: Up, project: Path) -> None:
-    edit(project, EDIT)
-    enrolled = contact(up, 1)
-    assert mails(up, enrolled) == ["need-a-hand", "welcome"]
-    up.children()["worker"].kill()
-    up.until_said("… ready again")
-    another = contact(up, 2)
-    assert mails(up, another) == ["need-a-hand", "welcome"]

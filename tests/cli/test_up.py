@@ -16,8 +16,6 @@ from integrations.outbox.reader import Outbox
 from tests.cli.conftest import Said
 from tests.cli.processes import Up, environment, eventually
 
-pytestmark = pytest.mark.xdist_group("up")
-
 Cauce = Callable[..., Said]
 
 KEY = "a-key-for-tests-0123456789"

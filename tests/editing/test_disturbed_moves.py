@@ -37,6 +37,7 @@ async def test_a_version_whose_workers_are_gone_is_not_made_current(
 
             await until(known)
         monkeypatch.setattr(Deployments, "polled", polled)
+        monkeypatch.setattr("cli.deploy._REGISTERS_WITHIN", timedelta(seconds=1))
         deployer = fleet.deployer(TourAfter)
         situation = await deployer.look(FLOW)
         async with asyncio.timeout(30):
@@ -97,7 +98,8 @@ async def test_a_rollback_takes_nobody_back_to_a_wait_that_they_had_left(fleet: 
         await until(lambda: fleet.have_ended([row]))
 
 
-async def test_a_ramp_ends_though_old_workers_are_gone(fleet: Fleet) -> None:
+async def test_a_ramp_ends_though_old_workers_are_gone(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("runtime.rollout._ANSWERED_WITHIN", timedelta(seconds=2))
     async with fleet.emailing():
         async with fleet.working(TourBefore):
             await fleet.enroll("clicked")

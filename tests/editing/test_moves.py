@@ -203,7 +203,10 @@ async def test_a_ramp_moves_a_share_and_its_end_takes_it_back(fleet: Fleet) -> N
         assert set(map(tuple, (await fleet.messages()).values())) == {("welcome",)}
 
 
-async def test_code_that_fails_is_told_beforehand_and_nobody_is_moved_to_it(fleet: Fleet) -> None:
+async def test_code_that_fails_is_told_beforehand_and_nobody_is_moved_to_it(
+    fleet: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cli.deploy._REGISTERS_WITHIN", timedelta(seconds=1))
     async with fleet.emailing(), fleet.working(TourBefore):
         await fleet.enroll("clicked")
         await fleet.at_rest()

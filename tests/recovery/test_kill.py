@@ -14,7 +14,7 @@ import pytest
 
 from tests.cli.processes import Up, eventually
 
-pytestmark = [pytest.mark.xdist_group("recovery"), pytest.mark.timeout(300)]
+pytestmark = pytest.mark.timeout(300)
 
 SERIES = ["check-in", "need-a-hand", "training-tip", "welcome"]
 QUICK = {"hand_after": "PT3S", "tip_after": "PT3S", "check_in_after": "PT9S"}

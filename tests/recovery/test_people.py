@@ -22,7 +22,7 @@ from store.database import Database
 from tests.cli.processes import Up, eventually
 from tests.recovery.test_kill import kill, outcome, restarted
 
-pytestmark = [pytest.mark.xdist_group("recovery-people"), pytest.mark.timeout(300)]
+pytestmark = pytest.mark.timeout(300)
 
 QUIET = 250
 """Contacts: more than two pages of the schedule's activity."""

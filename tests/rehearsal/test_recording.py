@@ -25,8 +25,6 @@ from workflows.builds import build_id
 from workflows.lead_assignment import LeadAssignment
 from workflows.reactivation import Reactivation
 
-pytestmark = pytest.mark.xdist_group("recordings")
-
 EXITS = {"exited-goal", "exited-unsubscribed", "exited-bounced", "exited-complained", "exited-cancelled"}
 
 

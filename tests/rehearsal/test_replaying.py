@@ -17,8 +17,6 @@ from tests.rehearsal import fair
 from workflows.builds import build_id
 from workflows.discovery import FlowClass
 
-pytestmark = pytest.mark.xdist_group("recordings")
-
 Edit = Callable[..., FlowClass]
 
 
