@@ -6,7 +6,6 @@ python -m tests.activities.lead_attempt ATTEMPT    (JSON, see `Attempt`)
 from __future__ import annotations
 
 import asyncio
-import os
 import sys
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -16,7 +15,6 @@ from pathlib import Path
 from typing import Literal
 
 from pydantic import BaseModel
-from sqlmodel.ext.asyncio.session import AsyncSession
 from temporalio.testing import ActivityEnvironment
 
 from activities.handover import Handover
@@ -31,11 +29,17 @@ from integrations.outbox.mailer import OutboxMailer
 from runtime.settings import Settings
 from store.crm import DatabaseCrm
 from store.database import Database
+from tests.activities.crashing import CrashingDatabase, Points
 from tests.store.sales import MONDAY, STEP
 
-HARD_EXIT = 77
 SLA = timedelta(hours=4)
 CrashPoint = Literal["before the choice stands", "before the mail", "before its receipt", "after its receipt"]
+WRITES = (
+    Points("before the choice stands", "before the mail"),
+    Points(),
+    Points("before its receipt", "after its receipt"),
+)
+"""The choice, the mail's reservation, its receipt."""
 
 
 class Attempt(BaseModel):
@@ -43,29 +47,6 @@ class Attempt(BaseModel):
     database_url: str
     outbox: Path
     crash: CrashPoint | None = None
-
-
-class CrashingDatabase(Database):
-    """The first transaction is the choice, the second reserves the mail, the third keeps its receipt."""
-
-    def __init__(self, url: str, crash: CrashPoint | None) -> None:
-        super().__init__(url)
-        self._crash = crash
-        self._writes = 0
-
-    @asynccontextmanager
-    async def write(self) -> AsyncIterator[AsyncSession]:
-        async with super().write() as session:
-            yield session
-            self._exit_at(0, "before the choice stands")
-            self._exit_at(2, "before its receipt")
-        self._exit_at(0, "before the mail")
-        self._exit_at(2, "after its receipt")
-        self._writes += 1
-
-    def _exit_at(self, write: int, point: CrashPoint) -> None:
-        if self._writes == write and self._crash == point:
-            os._exit(HARD_EXIT)
 
 
 @asynccontextmanager
@@ -84,7 +65,7 @@ async def lead_activities(
 
 
 async def run(attempt: Attempt) -> Offer:
-    database = CrashingDatabase(attempt.database_url, attempt.crash)
+    database = CrashingDatabase(attempt.database_url, attempt.crash, WRITES)
     order = OfferLead(enrollment_id=attempt.enrollment_id, step=STEP, part=f"{STEP}/offer-1", respond_within=SLA)
     async with lead_activities(database, OutboxMailer(attempt.outbox), lambda: MONDAY) as activities:
         offer = await ActivityEnvironment().run(activities.offer, order)

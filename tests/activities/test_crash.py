@@ -17,7 +17,8 @@ from store.contacts import upsert_contact
 from store.database import Database
 from store.enrollments import enroll
 from store.tables import EnrollmentRow, MessageRow
-from tests.activities.attempt import HARD_EXIT, Attempt, CrashPoint, run
+from tests.activities.attempt import Attempt, CrashPoint, run
+from tests.activities.crashing import HARD_EXIT
 from tests.integrations.fake_sendgrid import FakeSendGrid
 
 CRASHES: tuple[CrashPoint, ...] = get_args(CrashPoint)

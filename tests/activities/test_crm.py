@@ -21,9 +21,10 @@ from store.crm import DatabaseCrm
 from store.database import Database
 from store.events import record_event
 from store.tables import ContactRow, EnrollmentRow, EventRow, now
-from tests.activities.crm_attempt import HARD_EXIT, Attempt, CrashPoint, run
+from tests.activities.crashing import HARD_EXIT
+from tests.activities.crm_attempt import Attempt, CrashPoint, run
 from tests.integrations.crm_contract import NOBODY, changes, contact_of, ended, enrolled
-from tests.integrations.fake_sendgrid import Answer
+from tests.integrations.scripted_server import Answer
 from tests.integrations.webhook_receiver import WebhookReceiver
 
 CRASHES: tuple[CrashPoint, ...] = get_args(CrashPoint)
@@ -115,4 +116,4 @@ async def test_a_worker_that_dies_changes_once_and_tells_at_least_once(
     (row,) = await changes(database)
     assert row.mirror == "told"
     posts = 2 if crash == "before its answer is noted" else 1
-    assert [post.told["id"] for post in receiver.posted] == [row.id] * posts
+    assert [post.json["id"] for post in receiver.posted] == [row.id] * posts

@@ -21,7 +21,8 @@ from store.database import Database
 from store.holds import Scope, hold, resume
 from tests.flows.specimen_templates import with_specimens
 from tests.flows.specimens.drip import Drip
-from tests.integrations.fake_sendgrid import API_KEY, Answer, FakeSendGrid, failure
+from tests.integrations.fake_sendgrid import API_KEY, FakeSendGrid, failure
+from tests.integrations.scripted_server import Answer
 from tests.waiting import until
 
 NOW = timedelta(0)

@@ -23,7 +23,8 @@ from store.crm import DatabaseCrm
 from store.database import Database
 from store.people_tables import AnswerRow
 from store.tables import ContactRow, EnrollmentRow
-from tests.activities.lead_attempt import HARD_EXIT, SLA, Attempt, CrashPoint, lead_activities, run
+from tests.activities.crashing import HARD_EXIT
+from tests.activities.lead_attempt import SLA, Attempt, CrashPoint, lead_activities, run
 from tests.store.sales import MONDAY, STEP, SUNDAY, Sales
 
 CRASHES: tuple[CrashPoint, ...] = get_args(CrashPoint)

@@ -9,101 +9,48 @@ import argparse
 import json
 import re
 import sys
-from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Event, Lock, Thread
-from typing import Any, Literal, Self
+from typing import Any
 from uuid import uuid4
+
+from tests.integrations.scripted_server import Answer, Request, ScriptedServer
 
 API_KEY = "SG.fake.0123456789"
 MAX_BYTES = 30 * 1024 * 1024
 
 
-@dataclass(frozen=True, kw_only=True)
-class Answer:
-    """What to do with one request. A message is accepted on 2xx, even when the answer is lost on its way back:
-    `cut` closes the connection instead of answering, `held` keeps it open and silent until the fake stops."""
-
-    status: int = 202
-    headers: Mapping[str, str] = field(default_factory=dict)
-    body: bytes = b""
-    lost: Literal["cut", "held"] | None = None
-
-    @property
-    def accepts(self) -> bool:
-        return 200 <= self.status < 300
-
-
-class FakeSendGrid:
-    """Listens on 127.0.0.1 between `start` and `stop`, or within `with`.
-
-    Scripted answers are used up first, in order, one a request, whatever the request holds. After them valid messages
-    get 202 with an `X-Message-Id`, invalid ones 400, other keys 401. Everything here may be read from any thread.
+class FakeSendGrid(ScriptedServer):
+    """Scripted answers are used up first, whatever the request holds. After them valid messages get 202 with an
+    `X-Message-Id`, invalid ones 400, other keys 401. Everything here may be read from any thread.
     """
 
     def __init__(self, port: int = 0, api_key: str = API_KEY, log: Path | None = None) -> None:
+        super().__init__(port)
         self.api_key = api_key
         self.accepted: list[dict[str, Any]] = []
         self.requests = 0
-        self.connections = 0
         self._log = log
-        self._script: deque[Answer] = deque()
-        self._lock = Lock()
-        self._stopping = Event()
-        self._server = _Server(("127.0.0.1", port), self)
-        self._thread = Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_address[1]}"
-
-    def script(self, *answers: Answer) -> None:
-        """Answer the next requests like this."""
-        with self._lock:
-            self._script.extend(answers)
 
     def messages(self, message_id: str) -> list[dict[str, Any]]:
         """The accepted bodies that carry this id of ours."""
         with self._lock:
             return [body for body in self.accepted if body["custom_args"]["cauce_message_id"] == message_id]
 
-    def start(self) -> Self:
-        self._thread.start()
-        return self
-
-    def stop(self) -> None:
-        self._stopping.set()
-        self._server.shutdown()
-        self._server.server_close()
-
-    def __enter__(self) -> Self:
-        return self.start()
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
-
-    def wait(self) -> None:
-        """Serve until the process is told to end."""
-        self._thread.join()
-
-    def connected(self) -> None:
-        with self._lock:
-            self.connections += 1
-
-    def answer(self, authorization: str, raw: bytes) -> Answer:
+    def answer(self, request: Request) -> Answer:
         """Decide on one request, and record its body when it is accepted."""
+        if request.method != "POST":
+            return failure(405, ("method not allowed", None))
+        if request.path != "/v3/mail/send":
+            return failure(404, ("Not Found", None))
+        if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
+            return failure(415, ("Content-Type should be application/json.", None))
         with self._lock:
             self.requests += 1
-            answer = self._script.popleft() if self._script else self._judge(authorization, raw)
+            answer = self._scripted() or self._judge(request.headers.get("authorization", ""), request.body)
             if answer.accepts:
-                self._accept(json.loads(raw))
+                self._accept(json.loads(request.body))
             return answer
-
-    def hold(self) -> None:
-        self._stopping.wait()
 
     def _judge(self, authorization: str, raw: bytes) -> Answer:
         if authorization != f"Bearer {self.api_key}":
@@ -221,59 +168,6 @@ def _are_categories(value: object) -> bool:
         and all(_is_line(name) and len(name) <= 255 for name in value)
         and len(set(value)) == len(value)
     )
-
-
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    block_on_close = False
-    request_queue_size = 128
-
-    def __init__(self, address: tuple[str, int], fake: FakeSendGrid) -> None:
-        self.fake = fake
-        super().__init__(address, _Handler)
-
-    def handle_error(self, request: object, client_address: object) -> None:
-        """A client that hung up is part of the play; anything else is told."""
-        if not isinstance(sys.exception(), ConnectionError):
-            super().handle_error(request, client_address)  # type: ignore[arg-type]
-
-
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True
-    server: _Server
-
-    def setup(self) -> None:
-        super().setup()
-        self.server.fake.connected()
-
-    def do_POST(self) -> None:
-        raw = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        if self.path != "/v3/mail/send":
-            self._write(failure(404, ("Not Found", None)))
-        elif self.headers.get_content_type() != "application/json":
-            self._write(failure(415, ("Content-Type should be application/json.", None)))
-        else:
-            self._write(self.server.fake.answer(self.headers.get("Authorization", ""), raw))
-
-    def do_GET(self) -> None:
-        self._write(failure(405, ("method not allowed", None)))
-
-    def _write(self, answer: Answer) -> None:
-        if answer.lost is not None:
-            if answer.lost == "held":
-                self.server.fake.hold()
-            self.close_connection = True
-            return
-        self.send_response(answer.status)
-        for name, value in answer.headers.items():
-            self.send_header(name, value)
-        self.send_header("Content-Length", str(len(answer.body)))
-        self.end_headers()
-        self.wfile.write(answer.body)
-
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
-        """Silent: tests read what was accepted."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

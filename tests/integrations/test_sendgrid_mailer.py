@@ -29,8 +29,9 @@ from domain.messages import (
     RateLimited,
 )
 from integrations.sendgrid.mailer import SendGridMailer
-from tests.integrations.fake_sendgrid import API_KEY, Answer, FakeSendGrid, failure
+from tests.integrations.fake_sendgrid import API_KEY, FakeSendGrid, failure
 from tests.integrations.mailer_contract import MARISOL, Arrived, MailerContract, a_message
+from tests.integrations.scripted_server import Answer
 
 SOON = timedelta(milliseconds=200)
 

@@ -25,7 +25,7 @@ from store.crm import DatabaseCrm
 from store.database import Database
 from store.tables import EnrollmentRow
 from tests.integrations.crm_contract import CrmContract, asked, changes, contact_of, ended, enrolled
-from tests.integrations.fake_sendgrid import Answer
+from tests.integrations.scripted_server import Answer
 from tests.integrations.webhook_receiver import WebhookReceiver
 
 SECRET = "hush-0123456789abcdef"
@@ -77,7 +77,7 @@ class TestWebhookCrm(CrmContract):
     ) -> None:
         orders = [asked(enrollment, TEN, f"step-{number}") for number in range(20)]
         applied = await asyncio.gather(*map(crm.apply, orders))
-        assert sorted(post.told["id"] for post in receiver.posted) == sorted(change.id for change in applied)
+        assert sorted(post.json["id"] for post in receiver.posted) == sorted(change.id for change in applied)
         assert {row.mirror for row in await changes(database)} == {"told"}
 
 
@@ -90,8 +90,8 @@ async def test_what_is_posted_is_what_the_document_says(
     applied = await crm.apply(asked(enrollment, TEN))
     (post,) = receiver.posted
     example = json.loads(re.findall(r"^```json\n(.*?)^```$", DOCUMENT.read_text(), re.MULTILINE | re.DOTALL)[0])
-    assert list(post.told) == list(example)
-    assert post.told == {
+    assert list(post.json) == list(example)
+    assert post.json == {
         "id": applied.id,
         "occurred_at": applied.applied_at.isoformat().replace("+00:00", "Z"),
         "kind": "score",
@@ -112,7 +112,7 @@ async def test_text_of_any_language_arrives_as_it_was_written(
 ) -> None:
     await crm.apply(asked(enrollment, AddNote(text="Pidió una demo: «mañana»")))
     await crm.apply(asked(enrollment, SetFields(fields={"niño": None, "emoji": "🎈"}), "fields"))
-    assert [post.told["change"] for post in receiver.posted] == [
+    assert [post.json["change"] for post in receiver.posted] == [
         {"text": "Pidió una demo: «mañana»"},
         {"fields": {"niño": None, "emoji": "🎈"}},
     ]
@@ -219,7 +219,7 @@ async def test_what_was_not_taken_is_posted_again_with_the_same_id_and_applied_o
         assert (await unavailable(crm, enrollment)).retry_after == retry_after
         assert [row.mirror for row in await changes(database)] == ["owed"]
         applied = await crm.apply(asked(enrollment, TEN))
-    assert [post.told["id"] for post in receiver.posted] == [applied.id, applied.id]
+    assert [post.json["id"] for post in receiver.posted] == [applied.id, applied.id]
     assert receiver.posted[0].body == receiver.posted[1].body
     assert (await contact_of(database, enrollment)).score == 10
 
@@ -278,13 +278,13 @@ async def test_what_a_contact_left_behind_is_told_by_a_sweep_in_order(
     for number in range(2):
         with pytest.raises(CrmUnavailable):
             await crm.apply(asked(enrollment, TEN, f"step-{number}"))
-        ids.append(receiver.posted[-1].told["id"])
+        ids.append(receiver.posted[-1].json["id"])
     assert await crm.catch_up() == 0  # the enrollment goes on, and its next attempts tell of them
     await ended(database, enrollment)
     assert await crm.catch_up() == 0  # the third answer: the receiver is down still
     assert await crm.catch_up() == 2
     assert await crm.catch_up() == 0
-    assert [post.told["id"] for post in receiver.posted[3:]] == ids
+    assert [post.json["id"] for post in receiver.posted[3:]] == ids
     assert {row.mirror for row in await changes(database)} == {"told"}
 
 
