@@ -29,6 +29,7 @@ $(STAMP): requirements.lock pyproject.toml | $(BIN)/uv
 up: $(STAMP) ## run everything on this machine; options by ARGS="--demo --api-port 8001"
 	@exec $(BIN)/cauce up $(ARGS)
 
+# A file to a worker: what its tests share is started once. Many of them wait for a server: three keep two cores busy.
 test: $(STAMP) ## run every test, against real servers; options by ARGS="-k ledger"
 	$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 

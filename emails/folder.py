@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -77,13 +78,13 @@ class _Reader:
     def __init__(self, root: Path) -> None:
         self._root = root
         self._message = Message()
-        self._seen = SEEN_FOR_CONTACTS
+        self._to_people = False
 
     def read(self, folder: Path, required: set[str]) -> Message:
         path = folder / "message.toml"
         self._message.type = self._type(path)
         if folder.parent.name == PEOPLE:
-            self._seen = SEEN_FOR_PEOPLE
+            self._to_people = True
             if self._message.type and self._message.type.message_class is not MessageClass.TRANSACTIONAL:
                 self._report(path, "is of another class than transactional, as mails to people are: mend the entry")
         found = {locale.name for locale in _folders(folder)}
@@ -105,9 +106,7 @@ class _Reader:
         sources = [subject, body, *included(body, parts)]
         problems = subject_problems(subject) + body_problems(body, folder.name, parts)
         for source in sources:
-            problems += jinja_problems(source, self._seen)
-            if self._seen is SEEN_FOR_PEOPLE:
-                problems += people_problems(source)
+            problems += _jinja_problems(source, to_people=self._to_people)
         self._message.sources += sources
         self._message.problems += problems
         if not problems and (html := self._html(body, parts)):
@@ -166,6 +165,13 @@ class _Reader:
 def path_in_project(root: Path, path: Path) -> str:
     """Write a path below the folder of templates as seen from the project: `emails/onboarding/tip`."""
     return path.relative_to(root.parent).as_posix()
+
+
+@lru_cache  # most of what is read are parts that messages share
+def _jinja_problems(source: Source, *, to_people: bool) -> tuple[str, ...]:
+    if to_people:
+        return (*jinja_problems(source, SEEN_FOR_PEOPLE), *people_problems(source))
+    return tuple(jinja_problems(source, SEEN_FOR_CONTACTS))
 
 
 def _folders(parent: Path) -> list[Path]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from html.parser import HTMLParser
 from typing import NamedTuple
 
@@ -92,10 +93,15 @@ class _Lint(HTMLParser):
         self.problems.append(f"{self._file}:{self.getpos()[0] + below} {problem}")
 
 
+@lru_cache
+def _linted(source: Source) -> _Lint:
+    return _Lint(source)
+
+
 def body_problems(body: Source, locale: str, parts: Mapping[str, Source]) -> list[str]:
     """Check a body's MJML, and that of the layout's parts that it includes."""
-    lint = _Lint(body)
-    problems = lint.problems
+    lint = _linted(body)
+    problems = [*lint.problems]
     if lint.lang != locale:
         problems.append(f'{body.file} does not say its language: begin it with <mjml lang="{locale}">')
     for line, path in lint.includes:
@@ -103,7 +109,7 @@ def body_problems(body: Source, locale: str, parts: Mapping[str, Source]) -> lis
             where = f"neither layout/ nor layout/{locale}/ has"
             problems.append(f"{body.file}:{line} includes {path!r}, which {where}: add it there or mend the path")
     for part in included(body, parts):
-        inner = _Lint(part)
+        inner = _linted(part)
         problems += inner.problems
         for line, path in inner.includes:
             problems.append(f"{part.file}:{line} includes {path!r}, but is a part itself: include it in the body")
@@ -111,7 +117,7 @@ def body_problems(body: Source, locale: str, parts: Mapping[str, Source]) -> lis
 
 
 def included(body: Source, parts: Mapping[str, Source]) -> list[Source]:
-    return [parts[path] for _, path in _Lint(body).includes if path in parts]
+    return [parts[path] for _, path in _linted(body).includes if path in parts]
 
 
 def expanded(body: Source, parts: Mapping[str, Source]) -> str:
