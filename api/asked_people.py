@@ -13,7 +13,7 @@ from store.people import people_by_ids
 
 Path = tuple[str | int, ...]
 
-_NOBODY = "expected the id of an active person: GET /v1/people?active=true lists them"
+NOBODY_ACTIVE = "expected the id of an active person: GET /v1/people?active=true lists them"
 
 
 async def require_people_to_ask(session: AsyncSession, settings: BaseModel) -> None:
@@ -21,7 +21,7 @@ async def require_people_to_ask(session: AsyncSession, settings: BaseModel) -> N
     named = dict(_named(settings, ("body", "settings")))
     active = {person.id for person in await people_by_ids(session, set(named.values())) if person.active}
     if unfit := [path for path, person_id in named.items() if person_id not in active]:
-        raise invalid_request([{"loc": path, "msg": _NOBODY} for path in unfit])
+        raise invalid_request([{"loc": path, "msg": NOBODY_ACTIVE} for path in unfit])
 
 
 def _named(value: object, path: Path) -> Iterator[tuple[Path, str]]:

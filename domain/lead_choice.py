@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from domain.lead_rules import Lead, LeadRule, LeadRules, Strategy, is_among
+from domain.lead_rules import Lead, LeadRule, LeadRules, Mismatch, Strategy, is_among
 from domain.lead_strategies import Candidate, Pick, Share, pick
 from domain.people import Person, calendar_of
 from domain.trail import minute
@@ -59,6 +59,8 @@ class Reason(BaseModel):
     person: str | None = None
     because: Obstacle | Strategy | None = None
     """Of a person: the first obstacle, or the strategy by which they, or somebody else, got the lead."""
+    mismatches: tuple[Mismatch, ...] | None = None
+    """Of a rule that does not match, and `detail` in words."""
     detail: str
     until: datetime | None = None
     """When somebody works again who does not now."""
@@ -91,8 +93,9 @@ def choose(
     reasons: list[Reason] = []
     given: tuple[LeadRule, Pick] | None = None
     for rule in rules.rules:
-        if mismatch := "; ".join(rule.when.mismatches(lead)):
-            reasons.append(Reason(rule=rule.name, verdict=Verdict.NOT_MATCHED, detail=mismatch))
+        if mismatches := tuple(rule.when.mismatches(lead)):
+            detail = "; ".join(map(str, mismatches))
+            reasons.append(Reason(rule=rule.name, verdict=Verdict.NOT_MATCHED, mismatches=mismatches, detail=detail))
         elif given:
             reasons.append(Reason(rule=rule.name, verdict=Verdict.NOT_NEEDED, detail=f"{given[0].name} gave the lead"))
         else:

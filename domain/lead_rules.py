@@ -51,6 +51,31 @@ class Strategy(StrEnum):
     """The lead's owner; another strategy decides if that is none of them."""
 
 
+class Mismatch(BaseModel):
+    """What of a lead is not as a rule wants it: one of some names, or a number within bounds.
+
+    `what` is a field of `Lead`; `value` is None if nobody knows it. As text: `country is CL, the rule wants AR, UY`.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    what: str
+    value: str | int | None = None
+    among: tuple[str, ...] | None = None
+    least: int | None = None
+    most: int | None = None
+
+    def __str__(self) -> str:
+        wanted = f"wants {', '.join(self.among)}" if self.among else f"wants it {' '.join(self._bounds)}"
+        value = "not known" if self.value is None else self.value
+        return f"{self.what.replace('_', ' ')} is {value}, the rule {wanted}"
+
+    @property
+    def _bounds(self) -> list[str]:
+        bounds = (("from", self.least), ("to", self.most))
+        return [f"{word} {bound}" for word, bound in bounds if bound is not None]
+
+
 class LeadConditions(BaseModel):
     """What a rule wants of a lead. All that is given has to hold, and what is not known of a lead does not hold.
 
@@ -76,23 +101,22 @@ class LeadConditions(BaseModel):
                 raise ValueError(f"no lead can match: min_{what} is above max_{what}")
         return self
 
-    def mismatches(self, lead: Lead) -> Iterator[str]:
-        """Why the lead does not match: `country is CL, the rule wants AR, UY`. Nothing: it does."""
-        for what, value, wanted in (
+    def mismatches(self, lead: Lead) -> Iterator[Mismatch]:
+        """Why the lead does not match. Nothing: it does."""
+        for what, name, among in (
             ("country", lead.country, self.countries),
             ("region", lead.place, self.regions),
             ("product", lead.product, self.products),
             ("language", lead.language, self.languages),
         ):
-            if wanted and not (value and is_among(value, wanted)):
-                yield f"{what} is {value or 'not known'}, the rule wants {', '.join(wanted)}"
+            if among and not (name and is_among(name, among)):
+                yield Mismatch(what=what, value=name or None, among=among)
         for what, number, least, most in (
             ("score", lead.score, self.min_score, self.max_score),
-            ("company size", lead.company_size, self.min_company_size, self.max_company_size),
+            ("company_size", lead.company_size, self.min_company_size, self.max_company_size),
         ):
-            bounds = [f"{word} {bound}" for word, bound in (("from", least), ("to", most)) if bound is not None]
-            if bounds and (number is None or not _is_within(number, least, most)):
-                yield f"{what} is {'not known' if number is None else number}, the rule wants it {' '.join(bounds)}"
+            if (least, most) != (None, None) and (number is None or not _is_within(number, least, most)):
+                yield Mismatch(what=what, value=number, least=least, most=most)
 
 
 class LeadRule(BaseModel):

@@ -19,6 +19,7 @@ from api.console.reader import Reader
 from api.console.texts import TEXTS
 from api.telling import tell
 from api.wiring import Services
+from domain.lead_rules import Mismatch
 from domain.people import MANAGERS, Person
 from domain.questions import Refusal
 from store.assignments import NotAManager, NotInQueue, UnknownPerson, give_by_hand
@@ -122,20 +123,18 @@ def _groups(people: Sequence[Person], by_rules: set[str], reader: Reader) -> lis
 
 
 def _explained(reasons: Sequence[Mapping[str, Any]], names: Mapping[str, str], reader: Reader) -> list[dict[str, Any]]:
-    """Each rule with what came of it, and with its people. `detail` is in English, as it is recorded."""
+    """Each rule with what came of it, and why."""
     explained: list[dict[str, Any]] = []
     for reason in reasons:
         if "person" in reason:
             if explained:
                 explained[-1]["people"].append((names.get(reason["person"], ""), _why(reason, reader)))
             continue
-        known = f"why_{reason.get('verdict')}"
-        is_known = known in TEXTS[reader.language]
         explained.append(
             {
                 "rule": reason.get("rule"),
-                "text": reader.say(known) if is_known else "",
-                "detail": "" if reason.get("verdict") in ("matched", "in_turn") and is_known else reason.get("detail"),
+                "text": reader.say(f"why_{reason['verdict']}"),
+                "mismatches": [reader.mismatch(Mismatch(**each)) for each in reason.get("mismatches", ())],
                 "people": [],
             }
         )

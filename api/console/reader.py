@@ -12,6 +12,7 @@ from pydantic import JsonValue
 
 from api.console.pages import minute
 from api.console.texts import TEXTS, of_locale
+from domain.lead_rules import Mismatch
 from domain.people import Person
 from store.tables import ContactRow
 
@@ -49,7 +50,7 @@ class Reader:
         known = (
             ("contact", name or self.say("unnamed")),
             ("company", contact.company),
-            ("country", self._country(contact.country)),
+            ("country", contact.country and self._country(contact.country)),
         )
         return [(self.say(label), value) for label, value in known if value]
 
@@ -65,6 +66,18 @@ class Reader:
         facts = [(self.say(label), value) for label, value in known if value]
         return [*self.contact(contact), *facts, *self.facts(contact.attributes)]
 
+    def mismatch(self, mismatch: Mismatch) -> str:
+        """`País: Chile (la regla pide México)`."""
+        names = {"country": self._country, "language": self._tongue}.get(mismatch.what, str)
+        value = self.say("unknown") if mismatch.value is None else names(str(mismatch.value))
+        bounds = (("from_bound", mismatch.least), ("to_bound", mismatch.most))
+        wanted = (
+            ", ".join(map(names, mismatch.among))
+            if mismatch.among
+            else " ".join(self.say(text, bound=bound) for text, bound in bounds if bound is not None)
+        )
+        return self.say("mismatch", what=self.say(mismatch.what), value=value, wanted=wanted)
+
     def _text(self, value: JsonValue) -> str:
         if isinstance(value, bool):
             return self.say("yes" if value else "no")
@@ -72,8 +85,8 @@ class Reader:
             return ", ".join(map(self._text, value))
         return json.dumps(value, ensure_ascii=False) if isinstance(value, dict | list) else str(value)
 
-    def _country(self, code: str | None) -> str | None:
-        return str(Locale(self.language).territories.get(code, code)) if code else None
+    def _country(self, code: str) -> str:
+        return str(Locale(self.language).territories.get(code, code))
 
     def _tongue(self, locale: str) -> str:
         code = locale.partition("-")[0]

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from api.acting import ActingPerson
 from api.answer_problems import not_yours
+from api.asked_people import NOBODY_ACTIVE
 from api.content import require_json
 from api.paging import Page, PageRequest, cursor_after
 from api.problems import ProblemError, answers, invalid_request, not_found
@@ -26,8 +27,6 @@ from store.lead_rules import RulesChanged, UnknownPeople, newest_rules, replace_
 from store.people_tables import AssignmentRow, LeadRulesRow
 
 router = APIRouter(prefix="/v1", tags=["leads"])
-
-_NO_SUCH_PERSON = "expected the id of an active person: GET /v1/people?active=true lists them"
 
 
 def _rules_changed(version: int) -> ProblemError:
@@ -167,7 +166,7 @@ async def assign_by_hand(
     except NotAManager:
         raise _not_a_manager() from None
     except UnknownPerson:
-        raise invalid_request([{"loc": ("body", "person_id"), "msg": _NO_SUCH_PERSON}]) from None
+        raise invalid_request([{"loc": ("body", "person_id"), "msg": NOBODY_ACTIVE}]) from None
     except NotInQueue:
         async with services.database.read() as session:
             known = await session.get(AssignmentRow, str(assignment_id))

@@ -414,7 +414,15 @@ async def test_lead_that_went_on_says_so(office: Office, bo: Person) -> None:
 
 
 REASONS = (
-    {"rule": "north", "verdict": "not_matched", "detail": "country is CL, the rule wants MX"},
+    {
+        "rule": "north",
+        "verdict": "not_matched",
+        "mismatches": [
+            {"what": "country", "value": "CL", "among": ["MX", "GT"]},
+            {"what": "score", "least": 10, "most": 20},
+        ],
+        "detail": "country is CL, the rule wants MX, GT; score is not known, the rule wants it from 10 to 20",
+    },
     {"rule": "andes", "verdict": "matched", "detail": "is for team andes"},
 )
 
@@ -426,8 +434,10 @@ async def test_manager_gives_a_lead_of_the_queue_by_hand(office: Office, rosa: P
     cy = await office.person("Cy")
     visitor = Visitor(office, office.api.services.links.manager_url(queued.id, rosa.id))
     page = await visitor.open()
-    for shown in (TEXTS["es"]["queue_ask"], "country is CL", TEXTS["es"]["why_capacity"], "1 dic 2026, 09:00"):
+    for shown in (TEXTS["es"]["queue_ask"], TEXTS["es"]["why_capacity"], "1 dic 2026, 09:00"):
         assert shown in page
+    assert "País: Chile (la regla pide México, Guatemala)" in page
+    assert "Puntaje: no se sabe (la regla pide desde 10 hasta 20)" in page
     assert re.findall(r'<optgroup label="([^"]*)">', page) == [
         TEXTS["es"]["by_rules"],
         TEXTS["es"]["everybody_else"],

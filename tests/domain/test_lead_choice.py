@@ -271,7 +271,12 @@ def test_the_first_rule_with_somebody_available_gives_the_lead() -> None:
     choice = choose(several, Lead(country="CL"), candidates, (), NOON)
     assert (choice.person_id, choice.rule, choice.shares) == ("b", "latam", {"b": Share(1, 1)})
     assert [reason.model_dump(mode="json", exclude_none=True) for reason in choice.reasons] == [
-        {"rule": "peru", "verdict": "not_matched", "detail": "country is CL, the rule wants PE"},
+        {
+            "rule": "peru",
+            "verdict": "not_matched",
+            "mismatches": [{"what": "country", "value": "CL", "among": ["PE"]}],
+            "detail": "country is CL, the rule wants PE",
+        },
         {"rule": "chile", "verdict": "matched", "detail": "is for team chile"},
         {
             "rule": "chile",

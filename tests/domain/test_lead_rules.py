@@ -38,7 +38,7 @@ CONDITIONS = st.fixed_dictionaries(
 
 
 def why_not(lead: Lead, **conditions: Any) -> list[str]:
-    return list(LeadConditions.model_validate(conditions).mismatches(lead))
+    return list(map(str, LeadConditions.model_validate(conditions).mismatches(lead)))
 
 
 @pytest.mark.parametrize(
