@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -42,7 +43,7 @@ class Request:
         return told
 
 
-class ScriptedServer:
+class ScriptedServer(ABC):
     """Listens on 127.0.0.1 between `start` and `stop`, or within `with`. May be asked from any thread."""
 
     def __init__(self, port: int = 0) -> None:
@@ -85,11 +86,12 @@ class ScriptedServer:
     def __exit__(self, *_: object) -> None:
         self.stop()
 
+    @abstractmethod
     def answer(self, request: Request) -> Answer:
-        """Decide on one request. In subclasses: `_scripted` is None when all scripted answers are used up."""
-        raise NotImplementedError
+        """Decide on one request."""
 
     def _scripted(self) -> Answer | None:
+        """The next scripted answer; None when all are used up."""
         return self._script.popleft() if self._script else None
 
     def connected(self) -> None:
