@@ -29,7 +29,7 @@ from store.timeline_texts import Known
 
 Column: TypeAlias = SQLCoreOperations[Any]
 
-_BY_HAND = cast(col(AssignmentRow.reasons), String).contains('"by_hand"')
+_BY_HAND = cast(col(AssignmentRow.reasons), String).contains('"verdict": "by_hand"', autoescape=True)
 """A lead that a manager gave: nobody has to accept it."""
 
 

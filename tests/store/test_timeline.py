@@ -364,6 +364,24 @@ async def test_tasks_and_leads_say_who_has_them_and_what_became_of_them(
     assert offer.details["reasons"] == reasons
 
 
+async def test_a_rule_may_be_called_by_hand_and_a_product_too(
+    database: Database, ada: ContactRow, nurturing: EnrollmentRow, rosa: PersonRow
+) -> None:
+    mismatches = [{"what": "product", "value": "by_hand", "among": ["crm"]}]
+    reasons = [
+        {"rule": "crm", "verdict": "not_matched", "mismatches": mismatches, "detail": "product is by_hand"},
+        {"rule": "by-hand", "verdict": "chosen", "person": rosa.id, "detail": "had none yet"},
+    ]
+    offered = AssignmentRow(**of(nurturing, flow="nurturing", step="rep"), number=1, status="accepted")
+    offered.person_id, offered.rule, offered.reasons = rosa.id, "by-hand", reasons
+    offered.created_at, offered.closed_at = at(1), at(2)
+    await keep(database, offered)
+    assert await told(database, ada, "lead") == [
+        ("lead.offered", "Lead offered to Rosa Pérez by the rule by-hand"),
+        ("lead.accepted", "Rosa Pérez accepted the lead"),
+    ]
+
+
 async def test_a_lead_that_was_given_by_hand_says_by_whom(
     database: Database, ada: ContactRow, nurturing: EnrollmentRow, rosa: PersonRow, luis: PersonRow
 ) -> None:
