@@ -86,10 +86,11 @@ class ApprovalActivities:
                 stages=[stage.model_dump(mode="json") for stage in order.plan.stages],
             )
             written_to = await self._asked(session, enrollment, approval, order)
-            asked = [request.person_id for request in await approvals.requests_of_stage(session, approval)]
             if order.delegate_id is not None:
                 # In whose place the delegate is asked may not be noted yet: whoever brought the answer does it.
                 asked = [order.delegate_id]
+            else:
+                asked = [request.person_id for request in await approvals.requests_of_stage(session, approval)]
             in_place_of = await approvals.whose_decision(session, approval)
         letter = Letter(
             enrollment_id=order.enrollment_id,

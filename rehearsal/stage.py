@@ -34,9 +34,8 @@ TEST_SERVER = Path(sysconfig.get_path("scripts")) / "temporal-test-server"
 MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108
 """Where files are written without a disk, if the machine has such a place: half of a send is waiting for one."""
 
-
 _GLANCE = 0.002
-"""Seconds of real time between two looks whether it is there."""
+"""Seconds of real time between two looks whether the test server listens."""
 _LOOPBACK = "127.0.0.1"
 
 

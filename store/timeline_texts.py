@@ -49,7 +49,7 @@ _CRM = {
     "note": "Note",
     "sunset": "Sunset",
 }
-_REFUSED = {
+_REFUSED: Mapping[str, str] = {
     Refusal.NOT_PENDING: "it was not open any more",
     Refusal.NOT_ASKED: "they were not asked",
     Refusal.ANSWERED: "they had answered before",
@@ -213,7 +213,8 @@ def answered(row: AnswerRow, known: Known) -> str:
         said = f"has {known.person(row.delegate_id)} answer in their place"
     else:
         said = _ANSWERED.get(row.choice, f"{row.choice}d")
-    why = next((f", for {words}" for refusal, words in _REFUSED.items() if refusal == row.refusal), "")
+    words = _REFUSED.get(row.refusal or "")
+    why = f", for {words}" if words else ""
     counts = {"taken": "", "refused": f", which does not count{why}"}.get(row.status, ", not yet taken in")
     return f"{known.person(row.person_id)} {said}{counts}: {known.about(row.question_id).subject}{_quoted(row.comment)}"
 

@@ -14,7 +14,7 @@ from api.console.pages import page
 from api.console.reader import Reader
 from api.wiring import Services
 from domain.people import Person
-from store.holds import held_among
+from store import holds
 from store.tables import EnrollmentRow
 
 GONE = frozenset({"expired", "withdrawn", "changed", "overdue", "lapsed"})
@@ -70,7 +70,7 @@ def flow_fact(services: Services, reader: Reader, name: str) -> tuple[str, str]:
 async def is_held(session: AsyncSession, asked: AskedRow) -> bool:
     """Whether the flow that asks is on hold: no deadline comes until it is resumed, and each moves by that time."""
     enrollment = await session.get_one(EnrollmentRow, asked.enrollment_id)
-    return bool(await held_among(session, [enrollment]))
+    return await holds.is_held(session, enrollment)
 
 
 def render(services: Services, template: str, reader: Reader, reply: Reply, state: str, **values: Any) -> HTMLResponse:

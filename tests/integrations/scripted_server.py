@@ -91,7 +91,7 @@ class ScriptedServer(ABC):
         """Decide on one request."""
 
     def _scripted(self) -> Answer | None:
-        """The next scripted answer; None when all are used up."""
+        """The next scripted answer; None when all are used up. To be asked with `_lock` held."""
         return self._script.popleft() if self._script else None
 
     def connected(self) -> None:

@@ -1,4 +1,4 @@
-"""Recordings that several modules look at: each takes seconds, so tests of them keep to one process."""
+"""Recordings that several modules look at: each takes seconds, and is made once in each process that needs it."""
 
 from __future__ import annotations
 

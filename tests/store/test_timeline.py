@@ -368,7 +368,7 @@ async def test_a_rule_may_be_called_by_hand_and_a_product_too(
     database: Database, ada: ContactRow, nurturing: EnrollmentRow, rosa: PersonRow
 ) -> None:
     mismatches = [{"what": "product", "value": "by_hand", "among": ["crm"]}]
-    reasons = [
+    reasons: list[dict[str, Any]] = [
         {"rule": "crm", "verdict": "not_matched", "mismatches": mismatches, "detail": "product is by_hand"},
         {"rule": "by-hand", "verdict": "chosen", "person": rosa.id, "detail": "had none yet"},
     ]
