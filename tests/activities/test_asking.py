@@ -101,13 +101,13 @@ class Desk:
         async with self.database.read() as session:
             return (await session.exec(select(TaskRow))).one()
 
-    async def give_away(self, lead: EnrollmentRow, person_id: str, delegate_id: str) -> None:
-        """Somebody gives their decision to somebody else, who is told before anybody notes it."""
+    async def give_away(self, lead: EnrollmentRow, person_id: str, delegate_id: str) -> list[str]:
+        """Somebody gives their decision to somebody else, who is told before anybody notes it; answer who is asked."""
         async with self.database.write() as session:
             approval = (await session.exec(select(ApprovalRow))).one()
             answer = AnswerRow(question_id=approval.id, choice="delegate", person_id=person_id, delegate_id=delegate_id)
             session.add(answer)
-        await self.ask(lead, BOSSES, NudgeKind.DELEGATE, delegate_id=delegate_id)
+        return await self.ask(lead, BOSSES, NudgeKind.DELEGATE, delegate_id=delegate_id)
 
     def in_place_of(self) -> list[str]:
         """What the newest email says of those whose decision its reader has."""
@@ -216,7 +216,7 @@ async def test_who_is_asked_themselves_and_is_a_delegate_too_is_written_once(
         await desk.away(ana, bo)
     await desk.ask(lead, BOSSES)
     if not absent:
-        await desk.give_away(lead, ana, bo)
+        assert await desk.give_away(lead, ana, bo) == [bo]
     assert desk.recipients() == (["bo"] if absent else ["ana", "bo"])
     assert desk.in_place_of() == (["ana"] if absent else [])
 

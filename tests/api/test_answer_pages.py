@@ -419,6 +419,7 @@ REASONS = (
         "verdict": "not_matched",
         "mismatches": [
             {"what": "country", "value": "CL", "among": ["MX", "GT"]},
+            {"what": "language", "value": "es", "among": ["en"]},
             {"what": "score", "least": 10, "most": 20},
         ],
         "detail": "country is CL, the rule wants MX, GT; score is not known, the rule wants it from 10 to 20",
@@ -437,6 +438,7 @@ async def test_manager_gives_a_lead_of_the_queue_by_hand(office: Office, rosa: P
     for shown in (TEXTS["es"]["queue_ask"], TEXTS["es"]["why_capacity"], "1 dic 2026, 09:00"):
         assert shown in page
     assert "País: Chile (la regla pide México, Guatemala)" in page
+    assert "Idioma: español (la regla pide inglés)" in page
     assert "Puntaje: no se sabe (la regla pide desde 10 hasta 20)" in page
     assert re.findall(r'<optgroup label="([^"]*)">', page) == [
         TEXTS["es"]["by_rules"],

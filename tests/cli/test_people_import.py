@@ -196,7 +196,7 @@ def test_every_bad_line_is_told() -> None:
 
 
 def test_address_that_is_there_twice_is_told_also_of_lines_with_other_faults() -> None:
-    _, faults = read_people(b"email,name,weight\na@example.com,A,0\nA@example.com,B,1\na@example.com,C,0\n")
+    _, faults = read_people(b"email,name,weight\na@example.com,A,0\nA@example.com,B,1\n a@example.com ,C,0\n")
     assert [(fault.line, fault.column) for fault in faults] == [
         (2, "weight"),
         (3, "email"),

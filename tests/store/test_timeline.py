@@ -185,30 +185,44 @@ async def test_what_the_contact_did_and_allowed_is_told_when_it_happened(databas
 async def test_who_acts_after_a_sunset_gets_marketing_again(
     database: Database, ada: ContactRow, nurturing: EnrollmentRow
 ) -> None:
-    async def act(event_id: str, occurred_at: datetime) -> None:
-        async with database.write() as session:
-            row = EventRow(id=event_id, contact_id=ada.id, name="clicked", occurred_at=occurred_at)
-            await record_event(session, ada, row)
-
     before = now()
-    for step in ("sunset", "sunset-again"):
-        order = CrmChange(enrollment_id=nurturing.id, step=step, change=Sunset(), asked_at=now())
-        await DatabaseCrm(database).apply(order)
-    await act("reported-late", before)
+    await sunset(database, nurturing, "sunset")
+    await sunset(database, nurturing, "sunset-again")
+    await act(database, ada, "reported-late", before)
     assert ("suppression.sunset", "Gets no marketing until they act") in await told(database, ada)
-    await act("after", now())
-    await act("later", now())
-    sunset = ("crm.sunset", "Sunset: no marketing until the contact acts")
+    await act(database, ada, "after", now())
+    await act(database, ada, "later", now())
+    ended = ("crm.sunset", "Sunset: no marketing until the contact acts")
     clicked = ("event.clicked", "Clicked a link")
     lifted = ("sunset.lifted", "Gets marketing again: the contact acted after the sunset")
     assert [each for each in await told(database, ada) if not each[0].startswith("enrollment")] == [
         clicked,
-        sunset,
-        sunset,
+        ended,
+        ended,
         clicked,
         lifted,
         clicked,
     ]
+
+
+async def test_each_sunset_is_lifted_by_an_act_of_its_own(
+    database: Database, ada: ContactRow, nurturing: EnrollmentRow
+) -> None:
+    for number in ("first", "second"):
+        await sunset(database, nurturing, number)
+        await act(database, ada, number, now())
+    assert len(await told(database, ada, "sunset")) == 2
+
+
+async def sunset(database: Database, enrollment: EnrollmentRow, step: str) -> None:
+    order = CrmChange(enrollment_id=enrollment.id, step=step, change=Sunset(), asked_at=now())
+    await DatabaseCrm(database).apply(order)
+
+
+async def act(database: Database, contact: ContactRow, event_id: str, occurred_at: datetime) -> None:
+    async with database.write() as session:
+        row = EventRow(id=event_id, contact_id=contact.id, name="clicked", occurred_at=occurred_at)
+        await record_event(session, contact, row)
 
 
 async def test_changes_of_the_contact_say_what_is_now(
@@ -432,6 +446,15 @@ async def test_holds_are_told_as_far_as_they_concerned_the_contact(
         ("enrollment.ended", "Came to the end of nurturing"),
     ]
     assert all(entry.flow == "nurturing" for entry in await entries(database, ada, "hold.flow"))
+
+
+@pytest.mark.parametrize(("until", "count"), [(-2, 0), (1, 1), (None, 1)])
+async def test_only_a_hold_that_lasts_as_an_enrollment_begins_is_told_of_it(
+    database: Database, ada: ContactRow, nurturing: EnrollmentRow, until: float | None, count: int
+) -> None:
+    resumed = None if until is None else at(until)
+    await keep(database, HoldRow(scope="flow", target="nurturing", held_at=at(-3), resumed_at=resumed))
+    assert len(await told(database, ada, "hold")) == count
 
 
 async def test_nothing_of_other_contacts_is_told(database: Database, ada: ContactRow, nurturing: EnrollmentRow) -> None:
