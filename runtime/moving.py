@@ -88,6 +88,11 @@ class Mover:
         with _unless_closed():
             await self._handle(run).signal("move", self._flows[run.flow].renamed, rpc_timeout=RPC_TIMEOUT)
 
+    async def is_open(self, run: OpenRun) -> bool:
+        """Whether a run is the contact's still, and not closed, moved or ended: asked of itself, the list is late."""
+        description = await self._handle(run).describe(rpc_timeout=RPC_TIMEOUT)
+        return description.status is WorkflowExecutionStatus.RUNNING
+
     async def is_deciding(self, run: OpenRun) -> bool:
         """Whether a worker has yet to take in what was told to a run."""
         description = await self._handle(run).describe(rpc_timeout=RPC_TIMEOUT)

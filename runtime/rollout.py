@@ -76,9 +76,10 @@ class Rollout:
         pause, quiet = _LOOK_EVERY, False
         while True:
             behind = await self._behind()
-            pause = _LOOK_EVERY if len(behind) != self.rolled.behind else min(pause * 1.5, _LOOK_AT_LEAST_EVERY)
-            self.rolled.behind = len(behind)
-            self.rolled.behind_at_first = max(self.rolled.behind_at_first, len(behind))
+            contacts = len({run.workflow_id for run in behind})
+            pause = _LOOK_EVERY if contacts != self.rolled.behind else min(pause * 1.5, _LOOK_AT_LEAST_EVERY)
+            self.rolled.behind = contacts
+            self.rolled.behind_at_first = max(self.rolled.behind_at_first, contacts)
             report(self.rolled)
             movable = [run for run in behind if run.run_id not in self.rolled.left]
             if not movable and quiet:
@@ -107,9 +108,8 @@ class Rollout:
             if not any(await in_turns(self._mover.is_deciding, behind)):
                 break
             await asyncio.sleep(_LOOK_EVERY.total_seconds())
-        left = {run.run_id for run in await self._behind()}
-        still = [run for run in behind if run.run_id in left]
-        return Rolled(behind_at_first=len(behind), behind=len(still))
+        open_ = await in_turns(self._mover.is_open, behind)
+        return Rolled(behind_at_first=len(behind), behind=open_.count(True))
 
     async def _behind(self) -> list[OpenRun]:
         runs = [run async for run in open_runs(self._client, self._flow)]

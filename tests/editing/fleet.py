@@ -106,24 +106,20 @@ class Fleet:
     async def progress(self, rows: Iterable[EnrollmentRow]) -> list[Progress]:
         return await in_turns(self.dispatcher.progress, rows)
 
-    async def builds(self) -> Counter[str | None]:
-        """How many contacts are on each build. Waits until the server's list has heard of everybody who is at rest."""
-        found: Counter[str | None] = Counter()
+    async def come_to_builds(self, expected: Mapping[str, int]) -> None:
+        """Wait until so many contacts are on each build. A new run counts for the old one's until its first task."""
 
-        async def heard_of_all() -> bool:
-            nonlocal found
-            found = Counter([run.build async for run in open_runs(self.client, FLOW)])
-            return None not in found
+        async def as_expected() -> bool:
+            return Counter([run.build async for run in open_runs(self.client, FLOW)]) == expected
 
-        await until(heard_of_all)
-        return found
+        await until(as_expected, within=PATIENCE, every=0.2)
 
     async def at_rest(self) -> None:
         """Wait until each contact stands at the wait that takes its time."""
         await self.come_to({row.id: str(row.settings["rests_at"]) for row in self.rows})
 
     async def come_to(self, places: Mapping[str, str]) -> None:
-        """Wait until each of these enrollments waits at its step."""
+        """Wait until each of these enrollments waits at its step, and the server's list, which is late, knows of it."""
         under_way = [row for row in self.rows if row.id in places]
 
         async def all_there() -> bool:
@@ -132,7 +128,11 @@ class Fleet:
             under_way = [row for row, at in standing if at.step != places[row.id] or at.next_wake_at is None]
             return not under_way
 
+        async def all_listed() -> bool:
+            return places.keys() <= {run.enrollment_id async for run in open_runs(self.client, FLOW)}
+
         await until(all_there, within=PATIENCE, every=0.5)
+        await until(all_listed, within=PATIENCE, every=0.2)
 
     async def messages(self) -> dict[str, list[str]]:
         """The steps whose emails each enrollment got, in order. Fails if any was handed over twice."""

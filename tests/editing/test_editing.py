@@ -73,7 +73,7 @@ async def test_contacts_who_follow_an_edit_repeat_nothing_and_land_where_the_pre
             await fleet.come_to({row.id: resting[index % len(resting)] for index, row in enumerate(fleet.rows)})
             for row, progress in zip(fleet.rows, await fleet.progress(fleet.rows), strict=True):
                 assert progress.skipped == LANDINGS[str(row.settings["rests_at"])][1]
-            assert await fleet.builds() == {build_id(TourAfter): CONTACTS}
+            await fleet.come_to_builds({build_id(TourAfter): CONTACTS})
             after = await fleet.messages()
             for row in fleet.rows:
                 new = ["goodbye"] if row.settings["rests_at"] == "day" else []
@@ -92,7 +92,7 @@ async def test_pinned_contacts_stay_and_finish_on_the_version_that_they_started_
         assert await deployer.carry_out(situation) is None
         newcomer = await fleet.enroll("breath")
         await fleet.come_to({newcomer.id: "breath"})
-        assert await fleet.builds() == {build_id(TourBefore): CONTACTS, build_id(TourPinned): 1}
+        await fleet.come_to_builds({build_id(TourBefore): CONTACTS, build_id(TourPinned): 1})
         asked = [row for row in fleet.rows if row.settings["rests_at"] == "reply-1"]
         for row in asked:
             await fleet.happens(row, "replied")

@@ -141,7 +141,7 @@ async def test_a_message_that_is_on_its_way_goes_out_once_and_the_contact_moves_
         rolled = await moving
         assert rolled is not None
         await fleet.come_to({row.id: "clicked"})
-        assert await fleet.builds() == {NEW: 1}
+        await fleet.come_to_builds({NEW: 1})
         assert (await fleet.messages())[row.id] == ["welcome"]
 
 
@@ -194,11 +194,11 @@ async def test_a_ramp_moves_a_share_and_its_end_takes_it_back(fleet: Fleet) -> N
         rolled = await deployer.ramp(await deployer.look(FLOW), 50)
         assert rolled is not None
         assert 0 < rolled.moved < 16
-        assert await fleet.builds() == {OLD: 16 - rolled.moved, NEW: rolled.moved}
+        await fleet.come_to_builds({OLD: 16 - rolled.moved, NEW: rolled.moved})
         build, back = await deployer.roll_back(FLOW)
         assert build == OLD
         assert back is not None
-        assert await fleet.builds() == {OLD: 16}
+        await fleet.come_to_builds({OLD: 16})
         await fleet.at_rest()
         assert set(map(tuple, (await fleet.messages()).values())) == {("welcome",)}
 
