@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 
 _UNITS = (("day", 86_400), ("hour", 3_600), ("minute", 60), ("second", 1))
+_SHORT = re.compile(r"(?P<count>[0-9]{1,9})(?P<unit>[dhms])")
+_LONGEST = timedelta(days=730)
 
 
 def in_words(duration: timedelta) -> str:
@@ -16,3 +19,16 @@ def in_words(duration: timedelta) -> str:
         if count:
             parts.append(f"{count} {unit}" if count == 1 else f"{count} {unit}s")
     return " ".join(parts[:2]) or "no time"
+
+
+def read_duration(text: str) -> timedelta:
+    """Read a duration as settings have it: `1d`, `4h`, `30m`, `90s`; from zero to two years.
+
+    Raises: ValueError, naming the text and what is expected.
+    """
+    read = _SHORT.fullmatch(text.strip())
+    seconds = {unit[0]: seconds for unit, seconds in _UNITS}
+    duration = timedelta(seconds=int(read["count"]) * seconds[read["unit"]]) if read else None
+    if duration is None or duration > _LONGEST:
+        raise ValueError(f"{text.strip()!r} is no duration: expected a whole number of d, h, m or s, as 4h, up to 730d")
+    return duration

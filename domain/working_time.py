@@ -75,6 +75,8 @@ _IN_SIGHT = timedelta(days=2 * 365)
 """How far ahead the next working hour is looked for."""
 _LONGEST = timedelta(days=10 * 365)
 """How far ahead working time is counted: a bound on the work that a long duration and a minute a week could cause."""
+_LONGER_THAN_A_DAY = timedelta(days=2)
+"""Longer than any day in which clocks change, too: whatever a day's hours began within it."""
 
 
 @dataclass(frozen=True)
@@ -105,6 +107,21 @@ class Calendar:
     def next_working(self, moment: datetime) -> datetime | None:
         """`moment` (in UTC) if they work then, or when they next do; None: not within two years."""
         return next((begins for begins, _ in self._spans(moment, moment + _IN_SIGHT)), None)
+
+    def working_spell(self, moment: datetime) -> tuple[datetime, datetime] | None:
+        """The unbroken working time, from its beginning to its end in UTC, that `moment` is in, or else the next one.
+
+        None: not within two years.
+        """
+        spell: tuple[datetime, datetime] | None = None
+        for begins, ends in self._spans(moment - _LONGER_THAN_A_DAY, moment + _IN_SIGHT):
+            if spell and spell[1] == begins:
+                spell = spell[0], ends
+            elif spell and spell[1] > moment:
+                break
+            else:
+                spell = begins, ends
+        return spell if spell and spell[1] > moment else None
 
     def after_working(self, moment: datetime, duration: timedelta) -> datetime | None:
         """When, in UTC, `duration` of working time has passed since `moment`: within working hours, or as they end.

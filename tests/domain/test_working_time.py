@@ -200,6 +200,7 @@ def test_as_the_hours_end_they_are_over() -> None:
 def test_who_never_works_is_never_waited_for(calendar: Calendar) -> None:
     now = utc("2026-06-01T12:00Z")
     assert calendar.next_working(now) is None
+    assert calendar.working_spell(now) is None
     assert calendar.after_working(now, HOUR) is None
     assert calendar.working_time(now, now + 30 * DAY) == timedelta()
 
@@ -214,3 +215,26 @@ def test_working_time_that_would_take_longer_than_ten_years_never_passes() -> No
 def test_no_time_passes_backwards() -> None:
     now = utc("2026-06-01T12:00Z")
     assert Calendar("UTC", OFFICE_HOURS).working_time(now, now - DAY) == timedelta()
+
+
+@given(calendars())
+def test_a_spell_of_work_is_unbroken_and_is_the_one_now_or_the_next(given_: tuple[Calendar, datetime]) -> None:
+    calendar, moment = given_
+    spell = calendar.working_spell(moment)
+    found = calendar.next_working(moment)
+    if spell is None:
+        assert found is None
+        return
+    begins, ends = spell
+    assert max(begins, moment) == found
+    assert ends > moment
+    assert calendar.working_time(begins, ends) == ends - begins
+    assert not calendar.is_working(begins - timedelta(microseconds=1))
+    assert not calendar.is_working(ends)
+
+
+def test_work_that_is_over_for_good_is_not_the_next() -> None:
+    gone = Absence(first_day=date(2026, 6, 2), last_day=date(2100, 1, 1))
+    calendar = Calendar("UTC", OFFICE_HOURS, absences=(gone,))
+    assert calendar.working_spell(utc("2026-06-01T12:00Z")) == (utc("2026-06-01T09:00Z"), utc("2026-06-01T18:00Z"))
+    assert calendar.working_spell(utc("2026-06-01T18:00Z")) is None
