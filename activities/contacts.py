@@ -9,6 +9,7 @@ from pydantic import BaseModel, JsonValue
 from sqlmodel.ext.asyncio.session import AsyncSession
 from temporalio import activity
 
+from domain.country_zones import known_zone
 from domain.local_time import next_local
 from domain.working_time import Weekday
 from store.database import Database
@@ -45,15 +46,19 @@ class Found(BaseModel):
 
 
 class ContactActivities:
-    def __init__(self, database: Database) -> None:
+    """`sender_zone` is the time zone of contacts of whom neither zone nor country is known."""
+
+    def __init__(self, database: Database, sender_zone: str) -> None:
         self._database = database
+        self._sender_zone = sender_zone
 
     @activity.defn(name="contact.local_moment")
     async def local_moment(self, order: LocalMoment) -> Moment:
         """When it is next this time of day, on one of these weekdays, where the contact is now."""
         async with self._database.read() as session:
             contact = await _contact(session, order.enrollment_id)
-        return Moment(moment=next_local(now(), contact.time_zone, order.at, order.days))
+        zone = known_zone(contact.time_zone, contact.country, self._sender_zone).zone
+        return Moment(moment=next_local(now(), zone, order.at, order.days))
 
     @activity.defn(name="contact.among")
     async def among(self, order: AttributeAmong) -> Found:

@@ -1,24 +1,28 @@
-"""Sending email: permission, ledger and provider, so that a step's message reaches the contact at most once."""
+"""Sending email to contacts: permission, ledger and provider, so that a step's message reaches them at most once."""
 
 from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Mapping
-from concurrent.futures import Executor
 
 from pydantic import BaseModel, Field
+from sqlmodel import select
 from sqlmodel.ext.asyncio.session import AsyncSession
 from temporalio import activity
 
-from activities.handover import Handover
+from activities.handover import Defer, Handover, Skip
 from domain.contacts import Contact
 from domain.flows import FlowSettings
-from domain.messages import EmailMessage, Mailer, MessageClass, MessageStatus, Sender, SendResult, refusal
+from domain.messages import EmailMessage, InOutage, MessageClass, MessageStatus, Sender, SendResult
+from domain.sending_rules import Decision, Recipient, Ruling, SendingRules, decide
+from emails.folder import MessageType
 from emails.templates import Templates
-from store import contacts
+from store import ledger
+from store.consents import consent_of
 from store.database import Database
 from store.enrollments import withdrawal
-from store.tables import ContactRow, EnrollmentRow, MessageRow
+from store.suppressions import suppressions_of
+from store.tables import ContactRow, EnrollmentRow, MessageRow, now
 
 
 class SendEmail(BaseModel):
@@ -30,74 +34,140 @@ class SendEmail(BaseModel):
     aliases: list[str] = Field(
         default_factory=list, exclude_if=operator.not_, description="other names of the step, in the ledger too"
     )
+    in_outage: InOutage | None = Field(
+        default=None, exclude_if=operator.not_, description="null: the other provider, if there is one"
+    )
+
+
+class ResendEmail(BaseModel):
+    """A message of the ledger that is in doubt no more: it is to go out again."""
+
+    message_id: str
 
 
 class EmailActivities:
-    """`threads` runs the provider's blocking calls; `unsubscribe_url` makes a contact's own link."""
+    """`unsubscribe_url` makes a contact's own link; `links` others that templates name, each of a contact's id too."""
 
     def __init__(
         self,
         database: Database,
-        mailer: Mailer,
+        handover: Handover,
         templates: Templates,
         sender: Sender,
         settings_models: Mapping[str, type[FlowSettings]],
         unsubscribe_url: Callable[[str], str],
-        threads: Executor,
+        links: Mapping[str, Callable[[str], str]],
+        rules: SendingRules,
     ) -> None:
-        self._handover = Handover(database, mailer, threads)
+        self._database = database
+        self._handover = handover
         self._templates = templates
         self._sender = sender
         self._settings_models = settings_models
         self._unsubscribe_url = unsubscribe_url
+        self._links = links
+        self._rules = rules
 
     @activity.defn(name="email.send")
     async def send(self, order: SendEmail) -> SendResult:
         """Send one message, or say why not.
 
-        Returns: sent, skipped (why), rejected (why), or unconfirmed if nobody can say whether the provider has it.
+        Returns: sent, deferred (why and until when), skipped (why), rejected (why), or unconfirmed if nobody can say
+        whether the provider has it.
         Raises, and when it is repeated: as `Handover.message` says. Cancellation comes too late once it has begun.
         """
         return await self._handover.to_its_end(self._send(order))
 
     async def _send(self, order: SendEmail) -> SendResult:
-        async def compose(session: AsyncSession, enrollment: EnrollmentRow, row: MessageRow) -> EmailMessage | str:
-            return await self._compose(session, enrollment, row, order)
+        in_outage = order.in_outage or InOutage.OTHER_PROVIDER
 
-        row = await self._handover.message(order.enrollment_id, order.step, compose, aliases=order.aliases)
-        return SendResult(status=MessageStatus(row.status), reason=row.reason)
+        async def compose(session: AsyncSession, enrollment: EnrollmentRow, row: MessageRow) -> _Composed:
+            row.message = order.message or order.step
+            return await self._compose(session, enrollment, row)
 
-    async def _compose(
-        self, session: AsyncSession, enrollment: EnrollmentRow, row: MessageRow, order: SendEmail
-    ) -> EmailMessage | str:
-        contact_row = await session.get_one(ContactRow, enrollment.contact_id)
-        name = order.message or order.step
-        kind = self._templates.message(enrollment.flow, name)
-        refused = withdrawal(enrollment) or refusal(
-            kind.message_class,
-            kind.topic,
-            await contacts.consent_of(session, contact_row.id),
-            await contacts.suppressions_of(session, contact_row.email),
+        row = await self._handover.message(
+            order.enrollment_id, order.step, compose, aliases=order.aliases, in_outage=in_outage
         )
-        if refused is not None:
-            return refused
+        status = MessageStatus(row.status)
+        if status is MessageStatus.READY:
+            status = await self._given_up(row.id)
+            return SendResult(status=status, reason=row.reason, outage=status is MessageStatus.SKIPPED)
+        return SendResult(status=status, reason=row.reason, until=row.deferred_until)
+
+    @activity.defn(name="email.resend")
+    async def resend(self, order: ResendEmail) -> SendResult:
+        """Hand a message over once more: nobody ever heard of it, or somebody says that nobody got it.
+
+        Returns and raises as `send`, but that it comes back by itself when it is deferred.
+        """
+        return await self._handover.to_its_end(self._resend(order))
+
+    async def _resend(self, order: ResendEmail) -> SendResult:
+        row = await self._handover.again(order.message_id, self._compose)
+        return SendResult(status=MessageStatus(row.status), reason=row.reason, until=row.deferred_until)
+
+    async def _given_up(self, message_id: str) -> MessageStatus:
+        """Note that a task is given in the message's place; answer what the message is then."""
+        async with self._database.write() as session:
+            row = await ledger.lock_message(session, message_id)
+            assert row is not None  # noqa: S101 (it was there a moment ago, and its contact is in the flow)
+            if row.status == MessageStatus.READY:
+                row.status, row.updated_at = MessageStatus.SKIPPED, now()
+                row.reason = f"{row.reason}: a task is given in its place"
+                session.add(row)
+            return MessageStatus(row.status)
+
+    async def _compose(self, session: AsyncSession, enrollment: EnrollmentRow, row: MessageRow) -> _Composed:
+        if withdrawn := withdrawal(enrollment):
+            return Skip(withdrawn)
+        assert row.message is not None  # noqa: S101 (whoever reserves it says which)
+        kind = self._templates.message(enrollment.flow, row.message)
+        row.message_class, row.topic = kind.message_class, kind.topic
+        # Locked: of two messages to one contact at once, the second one sees the first.
+        query = select(ContactRow).where(ContactRow.id == enrollment.contact_id).with_for_update()
+        contact_row = (await session.exec(query)).one()
+        decision = await self._decide(session, contact_row, kind, row.id)
+        row.decision = decision.model_dump(mode="json")
+        if decision.ruling is Ruling.SKIP:
+            return Skip(decision.reason or "")
+        if decision.until is not None:
+            return Defer(decision.reason or "", decision.until)
+        return self._written(enrollment, row, contact_row, kind)
+
+    async def _decide(self, session: AsyncSession, contact: ContactRow, kind: MessageType, message_id: str) -> Decision:
+        looks_back = self._rules.looks_back(kind.message_class)
+        earlier = await ledger.handed_over(session, contact.id, now() - looks_back, message_id) if looks_back else []
+        recipient = Recipient(
+            consent=(await consent_of(session, contact.id)).get(kind.topic),
+            suppressions=await suppressions_of(session, contact.email),
+            time_zone=contact.time_zone,
+            country=contact.country,
+            sent=[moment for message_class, moment in earlier if message_class is kind.message_class],
+            sent_of_any=[moment for _, moment in earlier],
+        )
+        return decide(kind.message_class, kind.topic, recipient, self._rules, now(), message_id)
+
+    def _written(
+        self, enrollment: EnrollmentRow, row: MessageRow, contact_row: ContactRow, kind: MessageType
+    ) -> EmailMessage:
         # Not validated again: rules for input may be stricter by now than when the contact came in.
         contact = Contact.model_construct(**contact_row.model_dump())
-        unsubscribe_url = (
-            None if kind.message_class is MessageClass.TRANSACTIONAL else self._unsubscribe_url(contact.id)
-        )
+        transactional = kind.message_class is MessageClass.TRANSACTIONAL
+        unsubscribe_url = None if transactional else self._unsubscribe_url(contact.id)
+        assert row.message is not None  # noqa: S101 (as above)
         rendered = self._templates.render(
             enrollment.flow,
-            name,
+            row.message,
             contact=contact,
             sender=self._sender,
             settings=self._settings_models[enrollment.flow].of(enrollment.settings),
             unsubscribe_url=unsubscribe_url,
+            links={name: link(contact.id) for name, link in self._links.items()},
         )
         return EmailMessage(
             id=row.id,
             flow=enrollment.flow,
-            step=order.step,
+            step=row.step,
             sender=self._sender,
             to_email=contact.email,
             to_name=f"{contact.first_name} {contact.last_name}".strip(),
@@ -106,3 +176,6 @@ class EmailActivities:
             text=rendered.text,
             unsubscribe_url=unsubscribe_url,
         )
+
+
+_Composed = EmailMessage | Skip | Defer

@@ -6,22 +6,25 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from concurrent.futures import Executor
-from datetime import timedelta
-from typing import Any, TypeAlias, TypeVar
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel.ext.asyncio.session import AsyncSession
 from temporalio import activity
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
+from activities.outgoing import NoWay, Outgoing, Way
 from domain.messages import (
     DeliveryAmbiguous,
     EmailMessage,
-    Mailer,
+    InOutage,
     MessageRejected,
     MessageStatus,
     NotAccepted,
+    ProviderUnavailable,
 )
+from domain.trail import minute
 from store import holds, ledger
 from store.database import Database
 from store.enrollments import withdrawal
@@ -35,17 +38,40 @@ HEARTBEAT_TIMEOUT = timedelta(seconds=15)
 """After it the worker is taken for dead, and another attempt begins."""
 ASKED_AGAIN_WHILE_HELD = timedelta(seconds=30)
 _BEAT_SECONDS = 5
+_AT_LEAST = timedelta(seconds=1)
 
-Compose: TypeAlias = Callable[[AsyncSession, EnrollmentRow, MessageRow], Awaitable[EmailMessage | str]]
-"""Answers the email of a row of the ledger or why there is to be none, within the transaction that reserves it."""
+
+class Skip(NamedTuple):
+    """There is to be no message, and why."""
+
+    reason: str
+
+
+class Defer(NamedTuple):
+    """Not now: to be decided on again at a moment."""
+
+    reason: str
+    until: datetime
+
+
+Compose: TypeAlias = Callable[[AsyncSession, EnrollmentRow, MessageRow], Awaitable[EmailMessage | Skip | Defer]]
+"""Answers the email of a row of the ledger, or why there is none, within the transaction that reserves it."""
+
+
+class _Reserved(NamedTuple):
+    """A message that is to be handed over now."""
+
+    email: EmailMessage
+    way: Way
+    handover: int
 
 
 class Handover:
-    """`threads` runs the provider's blocking calls."""
+    """`threads` runs the providers' blocking calls."""
 
-    def __init__(self, database: Database, mailer: Mailer, threads: Executor) -> None:
+    def __init__(self, database: Database, outgoing: Outgoing, threads: Executor) -> None:
         self._database = database
-        self._mailer = mailer
+        self._outgoing = outgoing
         self._threads = threads
 
     async def to_its_end(self, work: Coroutine[Any, Any, T]) -> T:
@@ -68,71 +94,55 @@ class Handover:
         *,
         aliases: Sequence[str] = (),
         person_id: str | None = None,
+        in_outage: InOutage = InOutage.OTHER_PROVIDER,
     ) -> MessageRow:
-        """Hand over a step's message, or write down why not; answer its row of the ledger, which is settled then.
+        """Hand over a step's message, or write down why not; answer its row of the ledger: settled, or deferred.
+
+        One that is `ready` is for a task in its place: its provider is out of order, and `in_outage` asks for that.
 
         Idempotency: after a provider's answer, or in doubt about it, no attempt hands the message over again. An
         answer that cannot be written to the ledger is kept in the heartbeat, for the next attempt to write down.
-        Raises: ApplicationError `EmailNotAccepted`, retried, after the provider's own delay where it gives one, and
-        `EnrollmentHeld`, retried until it is resumed: a message that a step had begun goes out then.
+        Raises: ApplicationError `EmailNotAccepted`, retried, after the provider's own delay where it gives one,
+        `ProviderPaused`, retried when the provider is asked next, and `EnrollmentHeld`, retried until it is resumed: a
+        message that a step had begun goes out then.
         """
         async with self._database.write() as session:
-            row, message = await self._reserve(session, enrollment_id, step, compose, aliases, person_id)
-        retry_after = None
-        if message is not None:
-            verdict = await self._hand_over(message, row.handovers)
-            retry_after = verdict.retry_after
-            try:
-                row = await self._settle(verdict)
-            except SQLAlchemyError:
-                activity.heartbeat(verdict.model_dump(mode="json"))
-                raise
-        logger.info(
-            "email %s",
-            row.status,
-            extra={
-                "enrollment_id": enrollment_id,
-                "step": step,
-                "message_id": row.id,
-                "reason": row.reason,
-            },
-        )
-        if row.status in (MessageStatus.READY, MessageStatus.SENDING):
-            raise ApplicationError(
-                row.reason or "",
-                type="EmailNotAccepted",
-                next_retry_delay=retry_after,
-                category=ApplicationErrorCategory.BENIGN,  # logged above in one line, instead of with a stack trace
+            enrollment = await session.get_one(EnrollmentRow, enrollment_id)
+            row = await ledger.message_of_step(session, enrollment_id, step, *aliases) or MessageRow(
+                id=new_id(),
+                enrollment_id=enrollment.id,
+                contact_id=enrollment.contact_id,
+                person_id=person_id,
+                step=step,
+                status=MessageStatus.READY,
             )
-        return row
+            reserved = await self._reserve(session, enrollment, row, compose, in_outage)
+        return await self._carried_out(row, reserved, in_outage)
+
+    async def again(self, message_id: str, compose: Compose) -> MessageRow:
+        """The same for a message of the ledger that is to be resent, after a doubt about it was settled so."""
+        async with self._database.write() as session:
+            row = await ledger.lock_message(session, message_id)
+            if row is None:
+                raise ApplicationError("the message is gone", type="MessageGone", non_retryable=True)
+            enrollment = await session.get_one(EnrollmentRow, row.enrollment_id)
+            reserved = await self._reserve(session, enrollment, row, compose, InOutage.HOLD)
+        return await self._carried_out(row, reserved, InOutage.HOLD)
 
     async def _reserve(
         self,
         session: AsyncSession,
-        enrollment_id: str,
-        step: str,
+        enrollment: EnrollmentRow,
+        row: MessageRow,
         compose: Compose,
-        aliases: Sequence[str],
-        person_id: str | None,
-    ) -> tuple[MessageRow, EmailMessage | None]:
-        """Decide on the message in one transaction; answer its row, and the email if it is to be handed over now."""
-        enrollment = await session.get_one(EnrollmentRow, enrollment_id)
-        row = await ledger.message_of_step(session, enrollment_id, step, *aliases) or MessageRow(
-            id=new_id(),
-            enrollment_id=enrollment.id,
-            contact_id=enrollment.contact_id,
-            person_id=person_id,
-            step=step,
-            status=MessageStatus.READY,
-        )
+        in_outage: InOutage,
+    ) -> _Reserved | NoWay | None:
+        """Decide on the message in one transaction; None: it is settled, deferred, or in doubt."""
         session.add(row)
-        if row.status == MessageStatus.SENDING and not self._mailer.idempotent:
-            row.status, row.reason = (
-                MessageStatus.UNCONFIRMED,
-                "an attempt ended before the provider's answer was recorded",
-            )
-        if row.status not in (MessageStatus.READY, MessageStatus.SENDING):
-            return row, None
+        if row.status == MessageStatus.SENDING and not self._knows_repetitions(row):
+            ledger.doubt(row, "an attempt ended before the provider's answer was recorded")
+        if row.status not in ledger.OPEN:
+            return None
         if withdrawal(enrollment) is None and await holds.is_held(session, enrollment):
             raise ApplicationError(
                 "the enrollment is held",
@@ -142,26 +152,72 @@ class Handover:
             )
         with session.no_autoflush:
             composed = await compose(session, enrollment, row)
-        row.updated_at = now()
-        if isinstance(composed, str):
-            row.status, row.reason = MessageStatus.SKIPPED, composed
-            return row, None
-        row.status, row.reason = MessageStatus.SENDING, None
-        row.subject, row.provider = composed.subject, self._mailer.name
+        row.updated_at, row.deferred_until = now(), None
+        if isinstance(composed, Skip):
+            row.status, row.reason = MessageStatus.SKIPPED, composed.reason
+            return None
+        if isinstance(composed, Defer):
+            row.status, row.reason, row.deferred_until = MessageStatus.DEFERRED, composed.reason, composed.until
+            return None
+        way = await self._outgoing.way(session, row, in_outage)
+        if isinstance(way, NoWay):
+            row.status = MessageStatus.READY
+            row.reason = f"{way.provider} is out of order" + (f" since {minute(way.since)}" if way.since else "")
+            return way
+        row.status, row.reason, row.handed_over_at = MessageStatus.SENDING, None, now()
+        row.subject, row.provider = composed.subject, way.mailer.name
         row.handovers += 1
-        return row, composed
+        return _Reserved(composed, way, row.handovers)
 
-    async def _hand_over(self, message: EmailMessage, handover: int) -> Verdict:
-        verdict = Verdict(message_id=message.id, handover=handover, status=MessageStatus.SENT)
+    def _knows_repetitions(self, row: MessageRow) -> bool:
+        """Whether the provider that got the message delivers it once, however often it is handed over."""
+        mailer = self._outgoing.mailers.get(row.provider or "")
+        return mailer is not None and mailer.idempotent
+
+    async def _carried_out(
+        self, row: MessageRow, reserved: _Reserved | NoWay | None, in_outage: InOutage
+    ) -> MessageRow:
+        retry_after = None
+        if isinstance(reserved, _Reserved):
+            verdict = await self._hand_over(reserved)
+            retry_after = verdict.retry_after
+            try:
+                row = await self._settle(verdict)
+            except SQLAlchemyError:
+                activity.heartbeat(verdict.model_dump(mode="json"))
+                raise
+        logger.info(
+            "email %s",
+            row.status,
+            extra={"enrollment_id": row.enrollment_id, "step": row.step, "message_id": row.id, "reason": row.reason},
+        )
+        if isinstance(reserved, NoWay):
+            if in_outage is InOutage.TASK and reserved.lasting:
+                return row
+            raise _again(row, "ProviderPaused", max(reserved.again_at - now(), _AT_LEAST))
+        if row.status in (MessageStatus.READY, MessageStatus.SENDING):
+            raise _again(row, "EmailNotAccepted", retry_after)
+        return row
+
+    async def _hand_over(self, reserved: _Reserved) -> Verdict:
+        mailer, permission = reserved.way
+        verdict = Verdict(
+            message_id=reserved.email.id,
+            handover=reserved.handover,
+            provider=mailer.name,
+            permission=permission,
+            status=MessageStatus.SENT,
+        )
         loop = asyncio.get_running_loop()
         try:
-            verdict.receipt = await loop.run_in_executor(self._threads, self._mailer.send, message)
+            verdict.receipt = await loop.run_in_executor(self._threads, mailer.send, reserved.email)
         except MessageRejected as error:
             verdict.status, verdict.reason = MessageStatus.REJECTED, error.reason
         except DeliveryAmbiguous as error:
-            verdict.status, verdict.reason = MessageStatus.UNCONFIRMED, error.reason
+            verdict.status, verdict.reason, verdict.provider_failed = MessageStatus.UNCONFIRMED, error.reason, True
         except NotAccepted as error:
             verdict.status, verdict.reason, verdict.retry_after = MessageStatus.READY, error.reason, error.retry_after
+            verdict.provider_failed = isinstance(error, ProviderUnavailable)
         return verdict
 
     async def _after_what_was_kept(self, work: Coroutine[Any, Any, T]) -> T:
@@ -174,8 +230,18 @@ class Handover:
         return await work
 
     async def _settle(self, verdict: Verdict) -> MessageRow:
+        learn = self._outgoing.failed if verdict.provider_failed else self._outgoing.worked
         async with self._database.write() as session:
-            return await ledger.settle(session, verdict)
+            row = await ledger.settle(session, verdict)
+            await learn(session, verdict.provider, verdict.permission)
+            return row
+
+
+def _again(row: MessageRow, kind: str, delay: timedelta | None) -> ApplicationError:
+    # Benign: it is logged in one line, instead of with a stack trace.
+    return ApplicationError(
+        row.reason or "", type=kind, next_retry_delay=delay, category=ApplicationErrorCategory.BENIGN
+    )
 
 
 async def _beat() -> None:

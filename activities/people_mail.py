@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 from pydantic import BaseModel, Field, JsonValue
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from activities.handover import Handover
+from activities.handover import Handover, Skip
 from domain.contacts import Contact
 from domain.messages import EmailMessage, Sender
 from emails.templates import Templates
@@ -49,7 +49,7 @@ class PeopleMail:
         """
         for person_id in urls:
 
-            async def compose(session: AsyncSession, enrollment: EnrollmentRow, row: MessageRow) -> EmailMessage | str:
+            async def compose(session: AsyncSession, enrollment: EnrollmentRow, row: MessageRow) -> EmailMessage | Skip:
                 return await self._compose(session, enrollment, row, letter, urls)
 
             await self.handover.message(
@@ -63,13 +63,13 @@ class PeopleMail:
         row: MessageRow,
         letter: Letter,
         urls: Mapping[str, str],
-    ) -> EmailMessage | str:
+    ) -> EmailMessage | Skip:
         if withdrawn := withdrawal(enrollment):
-            return withdrawn
+            return Skip(withdrawn)
         by_id = {person.id: person for person in await people.people_by_ids(session, urls)}
         person = by_id.get(row.person_id or "")
         if person is None or not person.active:
-            return "the person is not active any more"
+            return Skip("the person is not active any more")
         contact = await session.get_one(ContactRow, enrollment.contact_id)
         replaced = await people.people_by_ids(session, letter.in_place_of.get(person.id, ()))
 

@@ -13,6 +13,7 @@ from api.keys import Keys
 from api.metrics import Metrics
 from emails.words import Words
 from integrations.outbox.reader import Outbox
+from runtime.databases import open_database
 from runtime.dispatch import Dispatcher
 from runtime.links import Links
 from runtime.settings import Settings
@@ -36,7 +37,7 @@ class Services:
 
 def make_services(settings: Settings, client: Client, flows: Mapping[str, FlowClass]) -> Services:
     """Raises: DatabaseNotReady if the database's URL is none."""
-    database = Database(settings.resolved_database_url())
+    database = open_database(settings)
     return Services(
         settings=settings,
         keys=Keys(key.get_secret_value() for key in settings.api_keys),
@@ -44,7 +45,7 @@ def make_services(settings: Settings, client: Client, flows: Mapping[str, FlowCl
         client=client,
         dispatcher=Dispatcher(database, client, {name: flow.about for name, flow in flows.items()}),
         flows=flows,
-        links=Links(str(settings.public_url), settings.resolved_secret_key()),
+        links=Links(str(settings.public_url), settings.secret_keys()),
         outbox=Outbox(settings.outbox_folder),
         metrics=Metrics(),
         words=Words.load(),

@@ -21,16 +21,18 @@ from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Worker
 
+from activities.outgoing import Outgoing
 from bench.bare import TASK_QUEUE, Bare, nothing
 from domain.contacts import ContactProfile
 from domain.flows import enrollment_workflow_id
 from emails.templates import Templates
 from integrations.outbox.mailer import OutboxMailer
+from runtime.databases import migrate_database, open_database
 from runtime.dispatch import Dispatcher
 from runtime.settings import Settings
 from runtime.temporal import SEARCH_ATTRIBUTES
 from store.contacts import upsert_contact
-from store.database import Database, migrate
+from store.database import Database
 from store.enrollments import enroll
 from worker.process import working
 from workflows.discovery import discover_flows, workflow_runner
@@ -76,8 +78,8 @@ async def timed(work: Callable[[], Awaitable[WorkflowHistory]]) -> tuple[float, 
 async def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         settings = Settings(data_dir=Path(folder), email_rate=10_000)
-        await asyncio.to_thread(migrate, settings.resolved_database_url())
-        database = Database(settings.resolved_database_url())
+        await asyncio.to_thread(migrate_database, settings)
+        database = open_database(settings)
         mailer = OutboxMailer(settings.outbox_folder)
         async with await WorkflowEnvironment.start_local(
             dev_server_existing_path=str(Path(sysconfig.get_path("scripts")) / "temporal"),
@@ -95,7 +97,7 @@ async def main() -> None:
                     workflow_runner=workflow_runner(),
                     disable_eager_activity_execution=True,  # emails, on their own task queue, are not eager either
                 ),
-                working(client, settings, database, mailer, Templates.load(), discover_flows()),
+                working(client, settings, database, Outgoing(mailer), Templates.load(), discover_flows()),
             ):
                 bare_seconds, bare_history = await timed(lambda: bare(client))
                 seconds, history = await timed(lambda: onboarding(client, database))

@@ -24,11 +24,12 @@ from cli.machine import temporal_server
 from cli.pollers import pollers
 from domain.flows import EMAIL_TASK_QUEUE, RECORDS_TASK_QUEUE, flow_task_queue
 from emails.templates import Templates
+from runtime.databases import open_database
 from runtime.deployments import POLLED_WITHIN, Deployments
 from runtime.providers import make_mailer
 from runtime.settings import Settings
 from runtime.temporal import SEARCH_ATTRIBUTES, connect, temporal_address
-from store.database import Database, latest_revision
+from store.database import latest_revision
 from workflows.builds import build_id
 from workflows.discovery import FlowClass, discover_flows
 
@@ -141,7 +142,7 @@ def _mailer(settings: Settings) -> str:
 
 
 async def _database(settings: Settings) -> str:
-    database = Database(settings.resolved_database_url())
+    database = open_database(settings)
     kind = database.url.get_backend_name()
     try:
         # Looked for first: SQLite would make the file.
@@ -221,7 +222,7 @@ class _Temporal:
     async def _connected(self) -> Client:
         address = temporal_address()
         if self._connection is None:
-            self._connection = asyncio.create_task(connect())
+            self._connection = asyncio.create_task(connect(keys=()))
         try:
             # Shielded: one look that runs out of time must not take the connection from the others.
             return await asyncio.shield(self._connection)

@@ -21,6 +21,7 @@ from cli.forecast_view import as_json, forecast_table, progress_bar
 from cli.terminal import say, show
 from domain.flows import OnEdit
 from rehearsal.forecast import Fate, Forecast, Forecaster
+from runtime.databases import open_database
 from runtime.deployments import Deployment, Deployments, NotPolled
 from runtime.dispatch import Dispatcher
 from runtime.moving import Mover, gone_flows
@@ -221,11 +222,11 @@ async def _each(
 @asynccontextmanager
 async def deployer(settings: Settings, flows: Mapping[str, FlowClass]) -> AsyncIterator[Deployer]:
     """Connected to what the environment names. Raises: CommandFailed."""
-    database = Database(settings.resolved_database_url())
+    database = open_database(settings)
     try:
         await database.require_current()
         try:
-            client = await connect()
+            client = await connect(settings.encryption_keys)
         except RuntimeError:
             raise CommandFailed(
                 f"Temporal at {temporal_address()} does not answer: start it by `cauce up`, or set TEMPORAL_ADDRESS"

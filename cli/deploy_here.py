@@ -19,11 +19,11 @@ from cli.machine import Machine
 from cli.supervisor import Supervisor
 from cli.terminal import say, show
 from domain.flows import OnEdit
+from runtime.databases import open_database
 from runtime.deployments import Deployments, NotPolled
 from runtime.moving import open_runs
 from runtime.rollout import Overtaken
 from runtime.runs import TemporalUnavailable
-from store.database import Database
 from workflows.builds import build_id
 from workflows.discovery import FlowClass, discover_flows
 
@@ -41,7 +41,7 @@ class DeployHere:
 
     async def run(self) -> None:
         """Bring every flow to the code at hand. What stands in the way is said, and holds up nothing else."""
-        database = Database(self._machine.settings.resolved_database_url())
+        database = open_database(self._machine.settings)
         try:
             client = await self._machine.connect()
             deployer, deployments = Deployer(client, database, self._flows), Deployments(client)

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from cli import flow_commands, people
+from cli import email_commands, flow_commands, people
 from cli.ports import LOOPBACK
 from cli.runner import run, until_signalled
 from cli.terminal import say, show
@@ -26,6 +26,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(flow_commands.app, name="flows")
+app.add_typer(email_commands.app, name="emails")
 app.add_typer(people.app, name="people")
 
 
@@ -103,9 +104,9 @@ def api(
 @app.command()
 def migrate() -> None:
     """Bring the database to the newest migration."""
-    from store.database import migrate as migrate_database
+    from runtime.databases import migrate_database
 
-    say(f"the database is at migration {migrate_database(load_settings().resolved_database_url())}")
+    say(f"the database is at migration {migrate_database(load_settings())}")
 
 
 @app.command()

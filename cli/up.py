@@ -21,9 +21,9 @@ from cli.record import Record, end_leftovers, hold
 from cli.runner import stop_on
 from cli.supervisor import Supervisor
 from cli.terminal import say, show
+from runtime.databases import migrate_database, open_database
 from runtime.providers import make_crm, make_mailer
 from runtime.settings import Settings
-from store.database import Database, migrate
 from workflows.builds import build_id
 from workflows.discovery import discover_flows
 
@@ -38,7 +38,7 @@ async def up(settings: Settings, ports: Ports, *, demo: bool) -> None:
         raise CommandFailed("--demo writes to addresses that nobody has: use it with CAUCE_MAILER=outbox")
     # What the children would stumble over one by one is found before any of them starts.
     make_mailer(settings).close()
-    make_crm(settings, Database(settings.resolved_database_url()))
+    make_crm(settings, open_database(settings))
     machine = Machine(settings, ports, os.environ, temporal_server())
     with hold(machine.data_dir) as record:
         supervisor = Supervisor(record)
@@ -63,7 +63,7 @@ async def _run(machine: Machine, record: Record, supervisor: Supervisor, *, demo
     require_free(machine.ports_by_option)
     machine.logs.mkdir(exist_ok=True)
     await supervisor.start(machine.temporal())
-    revision = await asyncio.to_thread(migrate, machine.settings.resolved_database_url())
+    revision = await asyncio.to_thread(migrate_database, machine.settings)
     say(f"database … at migration {revision}")
     kept = KeptCode(machine.data_dir / "code")
     code = await asyncio.to_thread(kept.keep, {name: build_id(flow) for name, flow in discover_flows().items()})

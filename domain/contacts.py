@@ -56,7 +56,9 @@ class ContactProfile(BaseModel):
     locale: Locale = Field(
         default=DEFAULT_LOCALE, description="BCP 47: language, or language-REGION", examples=["es-CL"]
     )
-    time_zone: TimeZone = Field(default="UTC", description="IANA name", examples=["America/Santiago"])
+    time_zone: TimeZone | None = Field(
+        default=None, description="IANA name; null: the country's, else the sender's", examples=["America/Santiago"]
+    )
     country: Country | None = Field(default=None, description="ISO 3166-1 alpha-2", examples=["CL"])
     region: Text | None = Field(default=None, examples=["Valparaíso"])
     company: Text | None = Field(default=None, examples=["Analytical Engines"])

@@ -8,16 +8,24 @@ from typing import Annotated
 from pydantic import AfterValidator, JsonValue, StringConstraints
 
 from domain.flows import Exit, FlowType
+from domain.suppressions import SuppressionReason
 
 EventName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_.-]{0,63}$")]
+ERASED = "erased"
+"""Told to enrollments of a contact who is being erased; nobody reports it from outside."""
 LEAVING_EVENTS = {
     "unsubscribed": Exit.UNSUBSCRIBED,
     "bounced": Exit.BOUNCED,
     "complained": Exit.COMPLAINED,
+    ERASED: Exit.ERASED,
 }
 """After one of these the contact's address is suppressed and every enrollment of theirs ends."""
-SUNSET = "sunset"
-"""The suppression of a contact who gets no marketing until they act."""
+SUPPRESSED_AFTER = {
+    "unsubscribed": SuppressionReason.UNSUBSCRIBED,
+    "bounced": SuppressionReason.HARD_BOUNCE,
+    "complained": SuppressionReason.COMPLAINT,
+    ERASED: SuppressionReason.ERASED,
+}
 NO_ACTS = frozenset({"opened", *LEAVING_EVENTS})
 """Events that are no sign of life: mail programs open messages by themselves."""
 LEAD_OFFERED = "lead_offered"

@@ -80,6 +80,15 @@ class OnEdit(StrEnum):
     """They finish on the code that they started with."""
 
 
+class InDoubt(StrEnum):
+    """What becomes of a message when nobody could say, for the settings' window, whether the provider has it."""
+
+    HOLD = "hold"
+    """It is listed until a person settles it."""
+    RESEND = "resend"
+    """It is handed over once more: better twice than never."""
+
+
 class FlowType(BaseModel):
     """What people need to know of a flow without reading its code."""
 
@@ -89,6 +98,7 @@ class FlowType(BaseModel):
     goal: Goal
     owner: str = Field(description="the team that answers for it")
     on_edit: OnEdit
+    in_doubt: InDoubt = InDoubt.HOLD
     renamed: dict[str, str] = Field(default_factory=dict, description="new names of steps by their old ones")
     enrolls: EnrollInactive | None = None
     listens: frozenset[str] = Field(default=frozenset(), description="events its journey waits for, besides the goal")
@@ -116,6 +126,7 @@ class Exit(StrEnum):
     UNSUBSCRIBED = "unsubscribed"
     BOUNCED = "bounced"
     COMPLAINED = "complained"
+    ERASED = "erased"
     CANCELLED = "cancelled"
     FAILED = "failed"
 

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import operator
 import re
-from collections.abc import Mapping
-from datetime import timedelta
+from collections.abc import Collection, Mapping
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Protocol
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from domain.events import SUNSET
-from domain.flows import Exit
+from domain.consent import ConsentState
+from domain.suppressions import STOPS_EVERYTHING, SuppressionReason
 
 _LINE_BREAKS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 
@@ -33,6 +33,8 @@ class MessageStatus(StrEnum):
 
     READY = "ready"
     """Decided, and surely not with the provider: it may be handed over."""
+    DEFERRED = "deferred"
+    """Not now: the flow comes back to it at the time that the row says."""
     SENDING = "sending"
     """Handed over, with no answer recorded yet."""
     UNCONFIRMED = "unconfirmed"
@@ -42,6 +44,25 @@ class MessageStatus(StrEnum):
     """Not sent, on purpose: the reason says why."""
     REJECTED = "rejected"
     """The provider refused it for good."""
+    DROPPED = "dropped"
+    """The provider took it, and did not even try to deliver it."""
+    DELIVERED = "delivered"
+    OPENED = "opened"
+    CLICKED = "clicked"
+    BOUNCED = "bounced"
+    COMPLAINED = "complained"
+
+
+REACHED = (
+    MessageStatus.SENT,
+    MessageStatus.DROPPED,
+    MessageStatus.DELIVERED,
+    MessageStatus.OPENED,
+    MessageStatus.CLICKED,
+    MessageStatus.BOUNCED,
+    MessageStatus.COMPLAINED,
+)
+"""What a message comes to once a provider has it, in the order in which one state replaces another."""
 
 
 class Sender(BaseModel):
@@ -139,31 +160,53 @@ class DeliveryAmbiguous(MailerError):
     """No answer after the request went out: the provider may have the message or not."""
 
 
+class InOutage(StrEnum):
+    """What a step's message does while its provider is out of order for longer than the settings allow for."""
+
+    HOLD = "hold"
+    """It waits for the provider."""
+    OTHER_PROVIDER = "other_provider"
+    """It goes to the second provider if there is one; else it waits."""
+    TASK = "task"
+    """It is not sent: the team that answers for the flow gets a task in its place."""
+
+
 class SendResult(BaseModel):
-    """What became of a step that sends: the flow goes on in each case."""
+    """What became of a step that sends: the flow goes on in each case, once a message that is deferred was decided on.
+
+    `until` is when to decide again; `outage` says that a task is to be given in its place.
+    """
 
     status: MessageStatus
     reason: str | None = Field(default=None, exclude_if=operator.not_)
+    until: datetime | None = Field(default=None, exclude_if=operator.not_)
+    outage: bool = Field(default=False, exclude_if=operator.not_)
 
 
 def refusal(
-    message_class: MessageClass, topic: str, consent: Mapping[str, bool], suppressions: frozenset[str]
+    message_class: MessageClass,
+    topic: str,
+    consent: Mapping[str, ConsentState],
+    suppressions: Collection[SuppressionReason],
 ) -> str | None:
     """Decide whether a contact may be written to; answer why not, or None.
 
     `consent` holds the contact's latest word by topic; `suppressions` the reasons their address is suppressed for.
     """
-    for reason in (Exit.BOUNCED, Exit.COMPLAINED):
+    for reason in STOPS_EVERYTHING:
         if reason in suppressions:
             return f"address suppressed: {reason}"
     if message_class is MessageClass.TRANSACTIONAL:
         return None
-    if Exit.UNSUBSCRIBED in suppressions:
+    if SuppressionReason.UNSUBSCRIBED in suppressions:
         return "contact unsubscribed"
-    if consent.get(topic) is False:
+    state = consent.get(topic)
+    if state is ConsentState.WITHDRAWN:
         return f"contact opted out of {topic}"
-    if message_class is MessageClass.MARKETING and SUNSET in suppressions:
+    if message_class is MessageClass.RELATIONSHIP:
+        return None
+    if SuppressionReason.SUNSET in suppressions:
         return "contact was sunset: no marketing until they act"
-    if message_class is MessageClass.MARKETING and not consent.get(topic):
-        return f"no consent to {topic}"
-    return None
+    if state is ConsentState.REQUESTED:
+        return f"consent to {topic} is not confirmed yet"
+    return None if state is ConsentState.GRANTED else f"no consent to {topic}"

@@ -134,17 +134,18 @@ class Templates:
         sender: Sender,
         settings: FlowSettings,
         unsubscribe_url: str | None,
+        links: Mapping[str, str] | None = None,
     ) -> Rendered:
         """Render a message in the contact's locale, else in its language, else in the default locale.
 
-        `unsubscribe_url` may be None for transactional messages alone.
+        `unsubscribe_url` may be None for transactional messages alone; `links` are others that templates name.
         Raises: UnknownMessage; TemplateError if the message is faulty; ValueError without a way to opt out.
         """
         kind = self.message(flow, message).message_class
         if not unsubscribe_url and kind is not MessageClass.TRANSACTIONAL:
             raise ValueError(f"{flow}/{message} is {kind}: pass the contact's unsubscribe_url")
         context = {name: getattr(settings, name) for name in type(settings).model_fields}
-        context |= {"contact": contact, "sender": sender, "unsubscribe_url": unsubscribe_url}
+        context |= {"contact": contact, "sender": sender, "unsubscribe_url": unsubscribe_url, **(links or {})}
         return self._render(flow, message, contact.locale, context)
 
     def render_for_person(

@@ -25,6 +25,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from temporalio.client import WorkflowExecutionStatus
 from temporalio.testing import WorkflowEnvironment
 
+from activities.outgoing import Outgoing
 from domain.contacts import ContactProfile
 from domain.messages import Mailer
 from domain.people import PersonProfile
@@ -148,7 +149,7 @@ class JourneysOn:
                 server.client,
                 configuration,
                 database,
-                mailer or OutboxMailer(configuration.outbox_folder),
+                Outgoing(mailer or OutboxMailer(configuration.outbox_folder)),
                 templates,
                 {name: flow},
                 versioned=not server.supports_time_skipping_v1,

@@ -13,12 +13,14 @@ from activities.contacts import AttributeAmong, AttributeBracket, Found, LocalMo
 from activities.crm import ApplyChange
 from activities.email import SendEmail
 from activities.enrollments import HandedOver, HandOver
+from domain.consent import ConsentState
 from domain.crm import AddScore, CrmResult, Sunset
-from domain.events import LEAVING_EVENTS, NO_ACTS, SUNSET, concerns
+from domain.events import NO_ACTS, SUPPRESSED_AFTER, concerns
 from domain.flows import FlowType
 from domain.local_time import next_local
 from domain.memory import Happening
 from domain.messages import MessageStatus, SendResult, refusal
+from domain.suppressions import SuppressionReason
 from rehearsal.behaviour import Behaviour, MessageTypes
 from rehearsal.calls import Call, Returned
 from rehearsal.chances import Habit, draw, habits
@@ -64,11 +66,13 @@ class Person:
         self._behaviour = behaviour
         self._enters = enters
         self._came: Counter[str] = Counter()
-        self._suppressions: set[str] = set()
+        self._suppressions: set[SuppressionReason] = set()
         topics = {kind.topic for kind in messages.values()}
-        self._consent = {
-            topic: self._draw("consent", topic) < behaviour.consents(topic, self.persona) for topic in topics
-        }
+        self._consent = {topic: self._word(topic) for topic in topics}
+
+    def _word(self, topic: str) -> ConsentState:
+        agrees = self._draw("consent", topic) < self._behaviour.consents(topic, self.persona)
+        return ConsentState.GRANTED if agrees else ConsentState.WITHDRAWN
 
     def foretell(self, life: Life) -> None:
         """Tell the life what the contact does by themselves."""
@@ -92,7 +96,7 @@ class Person:
                 "add its folder, or edit the flow"
             )
         kind = self._types[message]
-        reason = refusal(kind.message_class, kind.topic, self._consent, frozenset(self._suppressions))
+        reason = refusal(kind.message_class, kind.topic, self._consent, self._suppressions)
         if reason is not None:
             return Returned(SendResult(status=MessageStatus.SKIPPED, reason=reason))
         self._came[message] += 1
@@ -120,10 +124,10 @@ class Person:
 
     def _happens(self, happening: Happening, life: Life) -> None:
         """As the API takes an event: an address may be suppressed, and the flow is told of what concerns it."""
-        if happening.name in LEAVING_EVENTS:
-            self._suppressions.add(LEAVING_EVENTS[happening.name])
+        if happening.name in SUPPRESSED_AFTER:
+            self._suppressions.add(SUPPRESSED_AFTER[happening.name])
         elif happening.name not in NO_ACTS:
-            self._suppressions.discard(SUNSET)
+            self._suppressions.discard(SuppressionReason.SUNSET)
         if concerns(self._about, happening.name, self._settings):
             life.hears(happening)
 
@@ -146,7 +150,7 @@ class Person:
     def _change(self, call: Call, life: Life) -> Returned:
         change = call.argument(ApplyChange).change
         if isinstance(change, Sunset):
-            self._suppressions.add(SUNSET)
+            self._suppressions.add(SuppressionReason.SUNSET)
         if isinstance(change, AddScore):
             self._score += change.points
             return Returned(CrmResult(status="done", score=self._score))

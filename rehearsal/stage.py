@@ -37,6 +37,7 @@ MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108
 _GLANCE = 0.002
 """Seconds of real time between two looks whether the test server listens."""
 _LOOPBACK = "127.0.0.1"
+_ADDRESS_KEY = "of a database that nobody keeps"
 
 
 class CannotRehearse(Exception):
@@ -134,7 +135,7 @@ async def fresh_database(folder: Path) -> AsyncIterator[Database]:
     """A migrated SQLite database of its own."""
     path = folder / "cauce.db"
     path.write_bytes(await asyncio.to_thread(_migrated))
-    database = Database(f"sqlite:///{path}")
+    database = Database(f"sqlite:///{path}", [_ADDRESS_KEY])
     try:
         yield database
     finally:
@@ -146,7 +147,7 @@ def _migrated() -> bytes:
     """A migrated SQLite file: the migrations run once in a process."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "migrated.db"
-        migrate(f"sqlite:///{path}")
+        migrate(f"sqlite:///{path}", _ADDRESS_KEY)
         with closing(sqlite3.connect(path)) as connection:
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         return path.read_bytes()

@@ -35,6 +35,7 @@ from domain.flows import (
     flow_task_queue,
 )
 from domain.memory import Happening, Memory
+from runtime.encryption import CannotDecrypt
 from runtime.holding import tell_flow, tell_standing
 from runtime.in_turns import in_turns
 from runtime.queue_draining import drain_queue, signal_offered, tell_offered
@@ -242,7 +243,7 @@ class Dispatcher:
             answer: Progress = await self._runs.handle(enrollment).query(
                 "progress", result_type=Progress, rpc_timeout=timedelta(seconds=2)
             )
-        except (RPCError, RuntimeError, WorkflowQueryFailedError) as error:
+        except (RPCError, RuntimeError, WorkflowQueryFailedError, CannotDecrypt) as error:
             logger.info("no progress to be had", extra={"enrollment_id": enrollment.id, "error": type(error).__name__})
             return Progress()
         return answer
@@ -256,7 +257,9 @@ class Dispatcher:
         before = now() - grace
         flows = list(self._flows)
         async with self._database.write() as session:
-            doubted = await ledger.doubt_abandoned(session, untouched_since=now() - HANDOVER_PATIENCE)
+            doubted = await ledger.doubt_abandoned(
+                session, untouched_since=now() - HANDOVER_PATIENCE, at_most=BATCH
+            )
         return {
             "messages_doubted": doubted,
             "enrollments_started": await self._finish_each(
@@ -309,7 +312,11 @@ class Dispatcher:
         recorded = 0
         with reaching_temporal():
             async for run in self._client.list_workflows(query, rpc_timeout=RPC_TIMEOUT):
-                enrollment_id = await run.memo_value("enrollment_id", "")
+                try:
+                    enrollment_id = await run.memo_value("enrollment_id", "")
+                except CannotDecrypt as error:
+                    logger.error("a run that ended cannot be read", extra={"run_id": run.run_id, "error": str(error)})
+                    continue
                 outcome = _ABNORMAL.get(run.status) if run.status else None
                 async with self._database.read() as session:
                     row = await session.get(EnrollmentRow, enrollment_id)

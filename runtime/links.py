@@ -7,6 +7,7 @@ it expires, and once the question is settled it answers nothing more.
 from __future__ import annotations
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Sequence
 from datetime import timedelta
 from uuid import UUID
 
@@ -21,9 +22,11 @@ class LinkExpired(Exception):
 
 
 class Links:
-    def __init__(self, public_url: str, secret_key: str, answerable_for: timedelta = ANSWERABLE_FOR) -> None:
+    def __init__(self, public_url: str, secret_keys: Sequence[str], answerable_for: timedelta = ANSWERABLE_FOR) -> None:
+        """The first key signs. Of those after it opt-outs still count, and nothing else: they may have leaked."""
+        secret_key, *before = secret_keys
         self._public_url = public_url.rstrip("/")
-        self._unsubscribe = URLSafeSerializer(secret_key, salt="unsubscribe")
+        self._unsubscribe = URLSafeSerializer([*reversed(before), secret_key], salt="unsubscribe")
         self._approval, self._task, self._lead, self._queue = (
             _Answering(f"{self._public_url}/answer/{page}", secret_key, f"answer-{page}", answerable_for)
             for page in ("approval", "task", "lead", "queue")

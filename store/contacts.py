@@ -1,21 +1,20 @@
-"""Contacts, what they agreed to, and addresses that are not written to."""
+"""Contacts, and what they agreed to."""
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
-from datetime import datetime
 from typing import NamedTuple
 
 from pydantic import JsonValue
-from sqlalchemy import delete
-from sqlmodel import col, select
+from sqlmodel import select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from domain.consent import ConsentState
 from domain.contacts import ContactProfile
 from domain.limits import MAX_OBJECT_CHARACTERS, size_of
+from store.consents import record_consent
 from store.insertion import insert_unless_there
-from store.tables import ConsentRow, ContactRow, SuppressionRow, now
+from store.tables import ConsentRow, ContactRow, now
 
 
 class TooManyAttributes(Exception):
@@ -43,10 +42,10 @@ async def upsert_contact(
         if any(getattr(contact, field) != value for field, value in changes.items()):
             contact.sqlmodel_update(changes, update={"updated_at": now()})
             session.add(contact)
-    known = await consent_of(session, contact.id)
     for topic, granted in consent.items():
-        if known.get(topic) is not granted:
-            session.add(ConsentRow(contact_id=contact.id, topic=topic, granted=granted, source=source))
+        state = ConsentState.GRANTED if granted else ConsentState.WITHDRAWN
+        word = ConsentRow(contact_id=contact.id, topic=topic, state=state, source=source, recorded_by="api")
+        await record_consent(session, word)
     await session.flush()
     return Upserted(contact, created)
 
@@ -61,38 +60,3 @@ def merge_attributes(present: Mapping[str, JsonValue], changes: Mapping[str, Jso
 
 async def contact_by_email(session: AsyncSession, email: str) -> ContactRow | None:
     return (await session.exec(select(ContactRow).where(ContactRow.email == email))).one_or_none()
-
-
-async def consent_of(session: AsyncSession, contact_id: str) -> dict[str, bool]:
-    """The contact's latest word by topic."""
-    rows = await session.exec(
-        select(ConsentRow).where(ConsentRow.contact_id == contact_id).order_by(col(ConsentRow.id))
-    )
-    return {row.topic: row.granted for row in rows}
-
-
-def email_hash(email: str) -> str:
-    return hashlib.sha256(email.lower().encode()).hexdigest()
-
-
-async def suppress(session: AsyncSession, email: str, reason: str) -> None:
-    """Never write to this address again; doing it twice does nothing."""
-    await insert_unless_there(session, SuppressionRow(email_hash=email_hash(email), reason=reason))
-
-
-async def unsuppress(session: AsyncSession, email: str, reason: str, *, before: datetime) -> bool:
-    """Lift one suppression that is older than a moment; answer whether there was one. Others stay."""
-    lifted = await session.exec(
-        delete(SuppressionRow).where(
-            col(SuppressionRow.email_hash) == email_hash(email),
-            col(SuppressionRow.reason) == reason,
-            col(SuppressionRow.created_at) < before,
-        )
-    )
-    return lifted.rowcount > 0
-
-
-async def suppressions_of(session: AsyncSession, email: str) -> frozenset[str]:
-    """The reasons for which this address is not written to."""
-    found = await session.exec(select(SuppressionRow.reason).where(SuppressionRow.email_hash == email_hash(email)))
-    return frozenset(found)

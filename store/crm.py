@@ -22,12 +22,14 @@ from domain.crm import (
     SetOwner,
     Sunset,
 )
-from domain.events import NO_ACTS, SUNSET
+from domain.events import NO_ACTS
 from domain.limits import MAX_OBJECT_CHARACTERS
-from store.contacts import TooManyAttributes, merge_attributes, suppress
+from domain.suppressions import SuppressionReason
+from store.contacts import TooManyAttributes, merge_attributes
 from store.database import Database
 from store.enrollments import withdrawal
 from store.people_tables import PersonRow
+from store.suppressions import suppress
 from store.tables import ContactRow, CrmChangeRow, EnrollmentRow, EventRow, now
 
 HAND_OVER = "hand_over"
@@ -150,7 +152,7 @@ async def _carry_out(session: AsyncSession, contact: ContactRow, asked: CrmChang
         case Sunset():
             if await _has_acted(session, contact, asked):
                 raise CrmRefused("the contact acted after the flow had come to this step")
-            await suppress(session, contact.email, SUNSET)
+            await suppress(session, contact.email, SuppressionReason.SUNSET, "flow")
         case AddNote():
             pass  # the row is the note
     return {}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import traceback
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -29,19 +29,23 @@ class DatabaseNotReady(Exception):
 class Database:
     """Sessions on one database. SQLite writes take the lock at once, so that two of them never lose an update."""
 
-    def __init__(self, url: str) -> None:
-        """`url`: `sqlite:///path` or `postgresql://…`. Raises: DatabaseNotReady for any other."""
+    def __init__(self, url: str, address_keys: Sequence[str]) -> None:
+        """`url`: `sqlite:///path` or `postgresql://…`. Raises: DatabaseNotReady for any other.
+
+        `address_keys` hash addresses that are not written to: the first does, those after it did so before.
+        """
         self.url = _parse(url)
+        self._info = {"address_keys": tuple(address_keys)}
         self._engine = _engine(self.url)
         self._reader = self._engine.execution_options(cauce_read_only=True)
 
     def read(self) -> AbstractAsyncContextManager[AsyncSession]:
         """A session that sees one state of the database and changes nothing."""
-        return _session(self._reader)
+        return _session(self._reader, self._info)
 
     def write(self) -> AbstractAsyncContextManager[AsyncSession]:
         """A transaction: committed at the end of the block, rolled back if the block raises."""
-        return _session(self._engine)
+        return _session(self._engine, self._info)
 
     async def revision(self) -> str | None:
         """The migration that the database is at; None if it has none."""
@@ -60,8 +64,11 @@ class Database:
         await self._engine.dispose()
 
 
-def migrate(url: str) -> str:
-    """Bring a database to the newest migration and answer it. Makes a SQLite file and its folder. Blocking."""
+def migrate(url: str, address_key: str) -> str:
+    """Bring a database to the newest migration and answer it. Makes a SQLite file and its folder. Blocking.
+
+    `address_key`: as the first of `Database`; hashes of addresses from before there was one get it.
+    """
     parsed = _parse(url)
     if parsed.get_backend_name() == "sqlite" and parsed.database:
         Path(parsed.database).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -72,6 +79,7 @@ def migrate(url: str) -> str:
     with engine.begin() as connection:
         config = _alembic()
         config.attributes["connection"] = connection
+        config.attributes["address_key"] = address_key
         command.upgrade(config, "head")
     engine.dispose()
     return latest_revision()
@@ -133,9 +141,9 @@ def _revision(connection: Connection) -> str | None:
 
 
 @asynccontextmanager
-async def _session(engine: AsyncEngine) -> AsyncIterator[AsyncSession]:
+async def _session(engine: AsyncEngine, info: dict[Any, Any]) -> AsyncIterator[AsyncSession]:
     try:
-        async with AsyncSession(engine, expire_on_commit=False) as session, session.begin():
+        async with AsyncSession(engine, expire_on_commit=False, info=info) as session, session.begin():
             yield session
     except asyncio.CancelledError as cancelled:
         # Its frames hold a cursor of the connection that was given up: SQLite would stay locked as long as they live.

@@ -9,10 +9,11 @@ from sqlalchemy import update
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from domain.events import LEAVING_EVENTS, NO_ACTS, SUNSET
-from store.contacts import suppress, unsuppress
+from domain.events import NO_ACTS, SUPPRESSED_AFTER
+from domain.suppressions import SuppressionReason
 from store.crm import note_lifted_sunset
 from store.insertion import insert_unless_there
+from store.suppressions import suppress, unsuppress
 from store.tables import ContactRow, EventRow, now
 
 
@@ -25,9 +26,11 @@ async def record_event(session: AsyncSession, contact: ContactRow, event: EventR
     """
     if not await insert_unless_there(session, event):
         return False
-    if event.name in LEAVING_EVENTS:
-        await suppress(session, contact.email, event.name)
-    elif event.name not in NO_ACTS and await unsuppress(session, contact.email, SUNSET, before=event.occurred_at):
+    if event.name in SUPPRESSED_AFTER:
+        await suppress(session, contact.email, SUPPRESSED_AFTER[event.name], "event")
+    elif event.name not in NO_ACTS and await unsuppress(
+        session, contact.email, SuppressionReason.SUNSET, before=event.occurred_at
+    ):
         await note_lifted_sunset(session, contact.id)
     return True
 

@@ -11,10 +11,10 @@ from sqlmodel import col, or_, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from domain.events import NO_ACTS
-from store.contacts import email_hash
 from store.enrollments import AlreadyActive, NotYetAgain, enroll
 from store.holds import Scope, open_holds
 from store.locks import lock
+from store.suppressions import email_hashes
 from store.tables import ContactRow, EnrollmentRow, EventRow, SuppressionRow, now
 
 ORIGIN = "schedule"
@@ -52,7 +52,7 @@ async def enroll_page(
     for contact in found:
         if enrolled == left:
             return Page(enrolled, None)
-        if email_hash(contact.email) in suppressed:
+        if contact.id in suppressed:
             continue
         try:
             await enroll(
@@ -100,5 +100,7 @@ async def _enrolled_today(session: AsyncSession, flow: str) -> int:
 
 
 async def _suppressed(session: AsyncSession, contacts: Sequence[ContactRow]) -> set[str]:
-    hashes = [email_hash(contact.email) for contact in contacts]
-    return set(await session.exec(select(SuppressionRow.email_hash).where(col(SuppressionRow.email_hash).in_(hashes))))
+    """The ids of those whose address is suppressed, for whatever reason."""
+    ids = {hash_: contact.id for contact in contacts for hash_ in email_hashes(session, contact.email)}
+    found = await session.exec(select(SuppressionRow.email_hash).where(col(SuppressionRow.email_hash).in_(ids)))
+    return {ids[hash_] for hash_ in found}

@@ -2,26 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime, timedelta
 
-from pydantic import BaseModel
-from sqlalchemy import update
+from pydantic import BaseModel, JsonValue
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from domain.messages import MessageStatus, Receipt
+from domain.circuit import Probe, Send
+from domain.messages import REACHED, MessageClass, MessageStatus, Receipt
 from store.tables import EnrollmentRow, MessageRow, now
 
-SETTLED = frozenset({MessageStatus.SENT, MessageStatus.SKIPPED, MessageStatus.REJECTED})
+OPEN = frozenset({MessageStatus.READY, MessageStatus.DEFERRED, MessageStatus.SENDING})
+SETTLED = frozenset({*REACHED, MessageStatus.SKIPPED, MessageStatus.REJECTED})
+_ATTEMPTS_KEPT = 50
 
 
 class Verdict(BaseModel):
-    """What became of one handover of a message. It can be kept elsewhere while the database is away."""
+    """What became of one handover of a message. It can be kept elsewhere while the database is away.
+
+    `provider_failed`: out of order, not reached, or silent. `permission` is what its circuit had allowed.
+    """
 
     message_id: str
     handover: int
+    provider: str
+    permission: Send | Probe
     status: MessageStatus
     reason: str | None = None
+    provider_failed: bool = False
     receipt: Receipt | None = None
     retry_after: timedelta | None = None
 
@@ -38,14 +47,22 @@ async def message_of_step(session: AsyncSession, enrollment_id: str, *names: str
     ).first()
 
 
+async def lock_message(session: AsyncSession, message_id: str) -> MessageRow | None:
+    query = select(MessageRow).where(MessageRow.id == message_id).with_for_update()
+    return (await session.exec(query.execution_options(populate_existing=True))).one_or_none()
+
+
 async def settle(session: AsyncSession, verdict: Verdict) -> MessageRow:
     """Write down a verdict; once settled, a message stays as it is.
 
     A verdict that gives the message back (ready) counts only for the newest handover: an attempt that was slow to
     learn of its refusal must not release what a later attempt has handed over.
     """
-    row = (await session.exec(select(MessageRow).where(MessageRow.id == verdict.message_id).with_for_update())).one()
+    row = await lock_message(session, verdict.message_id)
+    assert row is not None  # noqa: S101 (a contact is erased after their messages are settled)
+    note_attempt(row, str(verdict.status), reason=verdict.reason, provider=verdict.provider)
     newest = row.status == MessageStatus.SENDING and row.handovers == verdict.handover
+    session.add(row)
     if row.status in SETTLED or (verdict.status == MessageStatus.READY and not newest):
         return row
     row.status = verdict.status
@@ -54,23 +71,75 @@ async def settle(session: AsyncSession, verdict: Verdict) -> MessageRow:
     if verdict.receipt is not None:
         row.provider_message_id = verdict.receipt.provider_message_id
         row.sent_at = now()
-    session.add(row)
+    if verdict.status in (MessageStatus.READY, MessageStatus.REJECTED):
+        row.handed_over_at = None
     return row
 
 
-async def doubt_abandoned(session: AsyncSession, *, untouched_since: datetime) -> int:
+def note_attempt(row: MessageRow, outcome: str, **more: JsonValue) -> None:
+    """Add to what is known of a message's handovers, and of who settled it."""
+    attempt: dict[str, JsonValue] = {"at": now().isoformat(), "outcome": outcome}
+    row.attempts = [*row.attempts, attempt | {name: value for name, value in more.items() if value is not None}]
+    row.attempts = row.attempts[-_ATTEMPTS_KEPT:]
+
+
+async def handed_over(
+    session: AsyncSession, contact_id: str, since: datetime, but: str
+) -> list[tuple[MessageClass, datetime]]:
+    """When messages but transactional ones, of any flow, were handed over for a contact since a moment, by class.
+
+    Those that a provider surely did not take are none of them, nor is the message `but`.
+    """
+    found = await session.exec(
+        select(MessageRow.message_class, MessageRow.handed_over_at).where(
+            MessageRow.contact_id == contact_id,
+            col(MessageRow.handed_over_at) > since,
+            col(MessageRow.message_class).in_((MessageClass.RELATIONSHIP, MessageClass.MARKETING)),
+            MessageRow.id != but,
+        )
+    )
+    return [(MessageClass(kind), moment) for kind, moment in found if kind is not None and moment is not None]
+
+
+async def doubt_abandoned(session: AsyncSession, *, untouched_since: datetime, at_most: int) -> int:
     """List handovers that nobody will report on any more as unconfirmed; answer how many.
 
     Of an active enrollment the next attempt decides itself, and a provider that knows a repeated message gets it again.
     """
     ended = select(EnrollmentRow.id).where(EnrollmentRow.status == "ended")
-    doubted = await session.exec(
-        update(MessageRow)
+    abandoned = await session.exec(
+        select(MessageRow)
         .where(
             col(MessageRow.status) == MessageStatus.SENDING,
             col(MessageRow.updated_at) < untouched_since,
             col(MessageRow.enrollment_id).in_(ended),
         )
-        .values(status=MessageStatus.UNCONFIRMED, reason="no answer was recorded", updated_at=now())
+        .order_by(col(MessageRow.id))
+        .limit(at_most)
+        .with_for_update(skip_locked=True)
     )
-    return doubted.rowcount
+    rows = list(abandoned)
+    for row in rows:
+        doubt(row, "no answer was recorded")
+        session.add(row)
+    return len(rows)
+
+
+def doubt(row: MessageRow, reason: str) -> None:
+    """Nobody can say whether the provider has the message."""
+    row.status, row.reason, row.updated_at = MessageStatus.UNCONFIRMED, reason, now()
+    note_attempt(row, "unconfirmed", reason=reason, provider=row.provider)
+
+
+async def doubts_to_resend(
+    session: AsyncSession, flows: Collection[str], doubted_before: datetime, limit: int, offset: int = 0
+) -> list[MessageRow]:
+    """Messages to contacts, of these flows, in doubt since before a moment and not resent yet, oldest first."""
+    query = select(MessageRow).where(
+        col(MessageRow.status) == MessageStatus.UNCONFIRMED,
+        col(MessageRow.updated_at) < doubted_before,
+        col(MessageRow.person_id).is_(None),
+        col(MessageRow.message).is_not(None),
+        col(MessageRow.enrollment_id).in_(select(EnrollmentRow.id).where(col(EnrollmentRow.flow).in_(flows))),
+    )
+    return list(await session.exec(query.order_by(col(MessageRow.id)).limit(limit).offset(offset)))

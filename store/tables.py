@@ -13,7 +13,10 @@ from pydantic import JsonValue
 from sqlalchemy import JSON, DateTime, Dialect, Index, String, TypeDecorator, UniqueConstraint, text
 from sqlmodel import Field, SQLModel
 
-from domain.messages import MessageStatus
+from domain.consent import ConsentState
+from domain.deliveries import DeliveryKind
+from domain.messages import MessageClass, MessageStatus
+from domain.suppressions import SuppressionReason
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -75,7 +78,7 @@ class ContactRow(SQLModel, table=True):
     first_name: str = ""
     last_name: str = ""
     locale: str
-    time_zone: str
+    time_zone: str | None = Field(default=None, description="null: not known")
     country: str | None = None
     region: str | None = None
     company: str | None = None
@@ -96,18 +99,24 @@ class ConsentRow(SQLModel, table=True):
     id: str = uuid(default_factory=new_id, primary_key=True)
     contact_id: str = uuid(foreign_key="contacts.id")
     topic: str
-    granted: bool
-    source: str
+    state: ConsentState = Field(sa_type=String(16))
+    source: str = Field(description="where it was given: api, preferences, confirmation, a form's name")
+    recorded_by: str = Field(description="who told us: contact, api, or a provider's name")
+    wording: str | None = Field(default=None, description="version of the text that they agreed to")
+    purpose: str | None = Field(default=None, description="what that text said the emails are for")
     recorded_at: datetime = moment(default_factory=now)
 
 
 class SuppressionRow(SQLModel, table=True):
-    """An address that is not written to. Only its hash is kept, so that it outlives the contact's erasure."""
+    """An address that is not written to. Only its keyed hash is kept, so that it outlives the contact's erasure."""
 
     __tablename__ = "suppressions"
+    __table_args__ = (Index("ix_suppressions_newest", "created_at", "email_hash"),)
 
     email_hash: str = Field(primary_key=True)
-    reason: str = Field(primary_key=True)
+    reason: SuppressionReason = Field(primary_key=True, sa_type=String(16))
+    source: str = Field(description="event, api, or whatever had it suppressed")
+    note: str | None = Field(default=None, description="of whoever suppressed it by hand; nothing personal")
     created_at: datetime = moment(default_factory=now)
 
 
@@ -272,6 +281,7 @@ class MessageRow(SQLModel, table=True):
         UniqueConstraint("enrollment_id", "step"),
         Index("ix_messages_contact", "contact_id", "id"),
         Index("ix_messages_status", "status", "id"),
+        Index("ix_messages_handed_over", "contact_id", "handed_over_at"),
     )
 
     id: str = uuid(default_factory=new_id, primary_key=True)
@@ -281,9 +291,12 @@ class MessageRow(SQLModel, table=True):
         default=None, sa_type=String(36), description="of the team, who gets it in place of the contact"
     )
     step: str
+    message: str | None = Field(default=None, description="its template: a folder of the flow in emails/")
+    message_class: MessageClass | None = Field(default=None, sa_type=String(16))
+    topic: str | None = None
     status: MessageStatus = Field(sa_type=String(16))
     handovers: int = Field(
-        default=0, description="how often it was handed to the provider: more than once only if refused"
+        default=0, description="how often it was handed to a provider: more than once only if it was surely not taken"
     )
     subject: str | None = None
     provider: str | None = None
@@ -291,4 +304,61 @@ class MessageRow(SQLModel, table=True):
     reason: str | None = None
     created_at: datetime = moment(default_factory=now)
     updated_at: datetime = moment(default_factory=now)
+    deferred_until: datetime | None = moment(default=None, nullable=True)
+    handed_over_at: datetime | None = moment(
+        default=None, nullable=True, description="last; null while no provider can have it: what frequency caps count"
+    )
     sent_at: datetime | None = moment(default=None, nullable=True)
+    decision: dict[str, JsonValue] = Field(
+        default_factory=dict,
+        sa_type=JSON,
+        sa_column_kwargs={"server_default": "{}"},
+        description="the latest decision with the inputs it had",
+    )
+    attempts: list[dict[str, JsonValue]] = Field(
+        default_factory=list,
+        sa_type=JSON,
+        sa_column_kwargs={"server_default": "[]"},
+        description="what became of each handover, and who settled it",
+    )
+
+
+class DeliveryEventRow(SQLModel, table=True):
+    """What a provider told of a message, as it told it, and what that means in our words. Kept whatever it is."""
+
+    __tablename__ = "delivery_events"
+    __table_args__ = (Index("ix_delivery_events_message", "message_id", "occurred_at"),)
+
+    id: str = Field(primary_key=True, description="provider:its id of the event; of one without, a digest of it")
+    provider: str
+    message_id: str | None = Field(default=None, sa_type=String(36), description="null: it names no message of ours")
+    kind: DeliveryKind = Field(sa_type=String(16))
+    occurred_at: datetime = moment()
+    received_at: datetime = moment(default_factory=now)
+    automated: str | None = Field(default=None, description="why it is taken for a machine's; null: a person's")
+    raw: JsonValue = Field(default=None, sa_type=JSON)
+
+
+class ProviderRow(SQLModel, table=True):
+    """How a provider fares, for all workers."""
+
+    __tablename__ = "providers"
+
+    name: str = Field(primary_key=True)
+    circuit: dict[str, JsonValue] = Field(default_factory=dict, sa_type=JSON)
+
+
+class ErasureRow(SQLModel, table=True):
+    """The erasure of one contact: what is to be done, and afterwards the certificate. No personal data in it."""
+
+    __tablename__ = "erasures"
+
+    id: str = uuid(default_factory=new_id, primary_key=True)
+    contact_id: str | None = Field(default=None, sa_type=String(36), description="null as soon as all is erased")
+    email_hash: str = Field(description="keyed, as in suppressions")
+    requested_by: str
+    requested_at: datetime = moment(default_factory=now)
+    finished_at: datetime | None = moment(default=None, nullable=True)
+    done: dict[str, JsonValue] = Field(
+        default_factory=dict, sa_type=JSON, description="by part: what was erased, how much, and when"
+    )

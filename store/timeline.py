@@ -13,6 +13,7 @@ from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from store.people_tables import AnswerRow, ApprovalRequestRow, ApprovalRow, AssignmentRow, PersonRow, TaskRow
+from store.suppressions import email_hashes
 from store.tables import ContactRow, CrmChangeRow, EnrollmentRow, HoldRow
 from store.timeline_sources import RANKS, SOURCES, Column, Source, Who
 from store.timeline_texts import About, Known
@@ -61,7 +62,7 @@ async def page_of_timeline(
     enrolled = await session.exec(
         select(EnrollmentRow.id, EnrollmentRow.flow).where(EnrollmentRow.contact_id == contact.id)
     )
-    who = Who(contact, dict(enrolled.all()))
+    who = Who(contact, dict(enrolled.all()), email_hashes(session, contact.email))
     found: list[_Found] = []
     for source in SOURCES:
         condition = _of_kind(source, kind)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -12,7 +12,6 @@ from sqlalchemy.sql.elements import SQLCoreOperations
 from sqlmodel import SQLModel, col, select
 
 from store import timeline_texts as texts
-from store.contacts import email_hash
 from store.crm import HAND_OVER
 from store.people_tables import AnswerRow, ApprovalRequestRow, ApprovalRow, AssignmentRow, TaskRow
 from store.tables import (
@@ -35,10 +34,11 @@ _BY_HAND = cast(col(AssignmentRow.reasons), String).contains('"verdict": "by_han
 
 @dataclass(frozen=True)
 class Who:
-    """The contact whose timeline it is, and the flows of their enrollments by id."""
+    """The contact whose timeline it is, the flows of their enrollments by id, and what their address is kept under."""
 
     contact: ContactRow
     enrollments: Mapping[str, str]
+    email_hashes: Sequence[str]
 
     def owns(self, table: Any) -> Column:
         return col(table.contact_id) == self.contact.id
@@ -158,7 +158,8 @@ SOURCES: tuple[Source, ...] = (
         ConsentRow,
         col(ConsentRow.recorded_at),
         texts.consent,
-        variety=case((col(ConsentRow.granted), "given"), else_="withdrawn"),
+        variety=col(ConsentRow.state),
+        details=lambda row: {"wording": row.wording, "purpose": row.purpose, "recorded_by": row.recorded_by},
     ),
     Source(
         "event",
@@ -174,7 +175,7 @@ SOURCES: tuple[Source, ...] = (
         col(SuppressionRow.created_at),
         texts.suppression,
         variety=col(SuppressionRow.reason),
-        of=lambda who: col(SuppressionRow.email_hash) == email_hash(who.contact.email),
+        of=lambda who: col(SuppressionRow.email_hash).in_(who.email_hashes),
     ),
     Source("enrollment.entered", EnrollmentRow, col(EnrollmentRow.created_at), texts.entered, details=_origin),
     Source(

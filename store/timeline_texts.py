@@ -6,9 +6,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, NamedTuple
 
+from domain.consent import ConsentState
 from domain.durations import in_words
 from domain.messages import MessageStatus
 from domain.questions import Refusal
+from domain.suppressions import SuppressionReason
 from domain.trail import minute
 from store.assignments import given_by
 from store.people_tables import AnswerRow, ApprovalRequestRow, ApprovalRow, AssignmentRow, TaskRow
@@ -94,13 +96,19 @@ def became_known(_row: ContactRow, _known: Known) -> str:
 
 
 def consent(row: ConsentRow, _known: Known) -> str:
-    return f"{'Agreed' if row.granted else 'Does not agree'} to email about {row.topic} (source: {row.source})"
+    words = {
+        ConsentState.GRANTED: "Agreed to email",
+        ConsentState.REQUESTED: "Was asked to confirm that they agree to email",
+        ConsentState.WITHDRAWN: "Does not agree to email",
+    }
+    return f"{words[ConsentState(row.state)]} about {row.topic} (source: {row.source})"
 
 
 def suppression(row: SuppressionRow, _known: Known) -> str:
-    if row.reason == "sunset":
+    if row.reason == SuppressionReason.SUNSET:
         return "Gets no marketing until they act"
-    return f"The address is not written to any more: {row.reason}"
+    why = row.reason.replace("_", " ") + (f", {row.note}" if row.note else "")
+    return f"The address is not written to any more: {why}"
 
 
 def event(row: EventRow, _known: Known) -> str:
@@ -141,18 +149,22 @@ def message(row: MessageRow, known: Known) -> str:
     else:
         which = f"Email to {known.person(row.person_id)} of the team about {row.step.split('/')[0]}"
     why = f": {row.reason}" if row.reason else ""
-    match row.status:
-        case MessageStatus.SENT:
-            return f"{which} was sent{_quoted(row.subject)}"
-        case MessageStatus.SKIPPED:
-            return f"{which} was not sent{why}"
-        case MessageStatus.REJECTED:
-            return f"{which} was refused by the provider{why}"
-        case MessageStatus.UNCONFIRMED:
-            return f"{which} may have arrived or not{why}"
-        case MessageStatus.SENDING:
-            return f"{which} is with the provider, which has not answered yet"
-    return f"{which} was not taken by the provider yet, and is tried again{why}"
+    words = {
+        MessageStatus.SENT: f"was sent{_quoted(row.subject)}",
+        MessageStatus.DELIVERED: f"was delivered{_quoted(row.subject)}",
+        MessageStatus.OPENED: f"was opened{_quoted(row.subject)}",
+        MessageStatus.CLICKED: f"was clicked{_quoted(row.subject)}",
+        MessageStatus.BOUNCED: f"did not reach them{why}",
+        MessageStatus.DROPPED: f"was dropped by the provider{why}",
+        MessageStatus.COMPLAINED: f"was marked as spam{_quoted(row.subject)}",
+        MessageStatus.SKIPPED: f"was not sent{why}",
+        MessageStatus.REJECTED: f"was refused by the provider{why}",
+        MessageStatus.UNCONFIRMED: f"may have arrived or not{why}",
+        MessageStatus.SENDING: "is with the provider, which has not answered yet",
+        MessageStatus.DEFERRED: f"waits{f' until {minute(row.deferred_until)}' if row.deferred_until else ''}{why}",
+        MessageStatus.READY: f"was not taken by the provider yet, and is tried again{why}",
+    }
+    return f"{which} {words[MessageStatus(row.status)]}"
 
 
 def crm_change(row: CrmChangeRow, known: Known) -> str:

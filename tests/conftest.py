@@ -20,6 +20,7 @@ from temporalio.testing import WorkflowEnvironment
 
 from runtime.temporal import SEARCH_ATTRIBUTES
 from store.database import Database, migrate
+from tests.address_keys import ADDRESS_KEYS
 
 SCRIPTS = Path(sysconfig.get_path("scripts"))
 # How long an example takes is this machine's affair.
@@ -44,7 +45,7 @@ async def temporal() -> AsyncIterator[WorkflowEnvironment]:
 @pytest.fixture(scope="session")
 def migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("sqlite") / "template.db"
-    migrate(f"sqlite:///{path}")
+    migrate(f"sqlite:///{path}", ADDRESS_KEYS[0])
     return path
 
 
@@ -56,7 +57,7 @@ def postgres() -> Iterator[PostgresServer]:
     server = get_server(folder / "data", cleanup_mode="stop")
     try:
         server.psql("ALTER SYSTEM SET fsync = off; SELECT pg_reload_conf(); CREATE DATABASE migrated;")
-        migrate(server.get_uri("migrated"))
+        migrate(server.get_uri("migrated"), ADDRESS_KEYS[0])
         yield server
     finally:
         server.cleanup()
@@ -82,7 +83,7 @@ def postgres_url(postgres: PostgresServer) -> str:
 
 @pytest.fixture
 async def database(sqlite_url: str) -> AsyncIterator[Database]:
-    opened = Database(sqlite_url)
+    opened = Database(sqlite_url, ADDRESS_KEYS)
     yield opened
     await opened.close()
 

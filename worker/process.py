@@ -15,15 +15,17 @@ from temporalio.service import RPCError
 from temporalio.worker import Worker, WorkerDeploymentConfig
 
 from activities.enrollments import EnrollmentActivities
+from activities.outgoing import Outgoing
 from domain.flows import FlowType, flow_task_queue
-from domain.messages import Mailer
 from emails.templates import Templates
+from runtime.databases import open_database
 from runtime.deployments import Deployments, NotPolled
 from runtime.dispatch import Dispatcher
-from runtime.providers import make_crm, make_mailer
+from runtime.providers import make_crm
 from runtime.settings import Settings
 from runtime.temporal import connect, metrics_runtime, temporal_address, worker_identity
 from store.database import Database
+from worker.outgoing import make_outgoing
 from worker.private_failures import PrivateFailures
 from worker.scheduling import scheduling
 from worker.serving import UNVERSIONED, serving
@@ -53,8 +55,8 @@ async def run_worker(settings: Settings, stop: asyncio.Event, only: Collection[s
     for name, flow in flows.items():
         templates.check(name, flow.settings_model)
     templates.check_people()
-    database = Database(settings.resolved_database_url())
-    mailer = make_mailer(settings)
+    database = open_database(settings)
+    outgoing = make_outgoing(settings)
     try:
         if not only:  # earlier code works on a database that is ahead of it, as any does while versions roll
             await database.require_current()
@@ -68,15 +70,15 @@ async def run_worker(settings: Settings, stop: asyncio.Event, only: Collection[s
                 await stop.wait()
             return
         async with (
-            working(client, settings, database, mailer, templates, flows),
+            working(client, settings, database, outgoing, templates, flows),
             scheduling(client, database, about),
         ):
-            logger.info("worker is ready", extra={"flows": list(flows), "mailer": mailer.name})
+            logger.info("worker is ready", extra={"flows": list(flows), "mailers": list(outgoing.mailers)})
             dispatcher = Dispatcher(database, client, about)
             await keep_sweeping(dispatcher, timedelta(seconds=settings.sweep_seconds), stop)
             logger.info("worker is stopping")
     finally:
-        mailer.close()
+        outgoing.close()
         await database.close()
 
 
@@ -85,7 +87,7 @@ async def working(
     client: Client,
     settings: Settings,
     database: Database,
-    mailer: Mailer,
+    outgoing: Outgoing,
     templates: Templates,
     flows: Mapping[str, FlowClass],
     *,
@@ -97,7 +99,7 @@ async def working(
     mirroring = asyncio.create_task(keep_mirror_told(crm))
     try:
         async with (
-            serving(client, settings, database, mailer, crm, templates, flows, known=known),
+            serving(client, settings, database, outgoing, crm, templates, flows, known=known),
             conducting(client, database, flows, versioned=versioned, known=known),
         ):
             yield
@@ -173,7 +175,7 @@ async def _connect(settings: Settings, stop: asyncio.Event) -> Client | None:
     runtime = metrics_runtime(settings.worker_metrics) if settings.worker_metrics else None
     while not stop.is_set():
         try:
-            return await connect(identity=worker_identity(os.getpid()), runtime=runtime)
+            return await connect(settings.encryption_keys, identity=worker_identity(os.getpid()), runtime=runtime)
         except RuntimeError as error:
             logger.warning("Temporal at %s is not reachable yet: %s", temporal_address(), error)
             try:

@@ -17,11 +17,11 @@ from activities.email import EmailActivities
 from activities.enrollments import EnrollmentActivities
 from activities.handover import Handover
 from activities.leads import LeadActivities
+from activities.outgoing import Outgoing
 from activities.people_mail import PeopleMail
 from activities.tasks import TaskActivities
 from domain.crm import Crm
 from domain.flows import EMAIL_TASK_QUEUE, RECORDS_TASK_QUEUE, FlowType
-from domain.messages import Mailer
 from emails.templates import Templates
 from emails.words import Words
 from runtime.links import Links
@@ -43,7 +43,7 @@ async def serving(
     client: Client,
     settings: Settings,
     database: Database,
-    mailer: Mailer,
+    outgoing: Outgoing,
     crm: Crm,
     templates: Templates,
     flows: Mapping[str, FlowClass],
@@ -54,27 +54,29 @@ async def serving(
     `known` are flows that contacts may be handed over to, beside `flows`.
     """
     threads = ThreadPoolExecutor(settings.email_threads, thread_name_prefix="email")
-    links = Links(str(settings.public_url), settings.resolved_secret_key())
+    links = Links(str(settings.public_url), settings.secret_keys())
+    handover = Handover(database, outgoing, threads)
     email = EmailActivities(
         database=database,
-        mailer=mailer,
+        handover=handover,
         templates=templates,
         sender=settings.sender,
         settings_models={name: flow.settings_model for name, flow in flows.items()},
         unsubscribe_url=links.unsubscribe_url,
-        threads=threads,
+        links={},
+        rules=settings.sending_rules,
     )
-    people = PeopleMail(Handover(database, mailer, threads), templates, Words.load(), settings.sender)
+    people = PeopleMail(handover, templates, Words.load(), settings.sender)
     approvals = ApprovalActivities(database, people, links.approval_url)
     tasks = TaskActivities(database, people, links.task_url)
     leads = LeadActivities(database, people, crm, links.lead_url, links.manager_url)
-    contacts = ContactActivities(database)
+    contacts = ContactActivities(database, settings.sender_time_zone)
     about = {**(known or {}), **{name: flow.about for name, flow in flows.items()}}
     enrollments = EnrollmentActivities(database, about)
     sending = Worker(
         client,
         task_queue=EMAIL_TASK_QUEUE,
-        activities=[email.send, approvals.ask, tasks.open, leads.offer],
+        activities=[email.send, email.resend, approvals.ask, tasks.open, leads.offer],
         build_id=UNVERSIONED,
         max_concurrent_activities=settings.email_threads,
         max_task_queue_activities_per_second=settings.email_rate,

@@ -18,7 +18,8 @@ from activities.enrollments import EnrollmentActivities, HandedOver, HandOver
 from domain.crm import AddNote, AddScore, Change, CrmResult, SetFields, SetLifecycle, SetOwner, Sunset
 from domain.events import concerns
 from domain.flows import EMAIL_TASK_QUEUE
-from domain.messages import MessageStatus, SendResult
+from domain.messages import InOutage, MessageStatus, SendResult
+from domain.questions import Asked
 from domain.trail import Passed, moment_summary, wait_summary
 from domain.working_time import Weekday
 from workflows.asking import Asking
@@ -26,6 +27,7 @@ from workflows.enrolled import Finished, SettingsT
 
 _ON_TIME = timedelta(hours=1)
 """How late a contact may come out of a wait for a local time, after a hold or an outage, and not wait for the next."""
+_IN_PLACE_WITHIN = timedelta(days=2)
 SKIPPED = SendResult(status=MessageStatus.SKIPPED, reason="inserted where the contact had passed")
 
 
@@ -42,19 +44,39 @@ class Flow(Asking[SettingsT]):
 
     # -- Messages and time ----------------------------------------------------------------------------------------
 
-    async def send(self, step: str, message: str | None = None) -> SendResult:
-        """Send the email `emails/<flow>/<message>`, which is called like the step unless `message` says otherwise."""
-        if not await self._opens(step):
-            return self._remembered(step, SendResult) or SKIPPED
-        # What came before this message is no answer to it.
-        self._memory.unheard.clear()
+    async def send(
+        self, step: str, message: str | None = None, *, in_outage: InOutage = InOutage.OTHER_PROVIDER
+    ) -> SendResult:
+        """Send the email `emails/<flow>/<message>`, which is called like the step unless `message` says otherwise.
+
+        Out of sending hours, or while the contact gets enough, it waits. `in_outage` says what it does while the
+        provider is out of order for long.
+        """
         order = SendEmail(
             enrollment_id=self._enrollment.id,
             step=step,
             message=message if message != step else None,
             aliases=self._steps.aliases(step),
+            in_outage=in_outage if in_outage is not InOutage.OTHER_PROVIDER else None,
         )
-        return await self._act(step, f"email {message or step}", EmailActivities.send, order, EMAIL_TASK_QUEUE)
+        result = await self._send(step, order)
+        for number in count(2):
+            if result.until is None:
+                break
+            await self.wait_until(f"{step}/wait-{number}", result.until)
+            result = await self._send(f"{step}/send-{number}", order)
+        if result.outage:
+            subject = f"Write to the contact in place of the email {message or step}"
+            await self.task(f"{step}/task", subject, to=Asked(role=self.about.owner), due=_IN_PLACE_WITHIN, wait=False)
+        return result
+
+    async def _send(self, part: str, order: SendEmail) -> SendResult:
+        if not await self._opens(part):
+            return self._remembered(part, SendResult) or SKIPPED
+        # What came before this message is no answer to it.
+        self._memory.unheard.clear()
+        words = f"email {order.message or order.step}"
+        return await self._act(part, words, EmailActivities.send, order, EMAIL_TASK_QUEUE)
 
     async def wait(self, step: str, duration: timedelta) -> None:
         """Let time pass. After a change of the duration, what was waited already counts."""

@@ -14,12 +14,16 @@ from api.content import require_json
 from api.problems import answers, invalid_request, not_found
 from api.telling import tell
 from api.wiring import Services, Wired
+from domain.consent import ConsentState
 from domain.contacts import ContactProfile, EmailAddress, Topic
 from domain.limits import MAX_OBJECT_CHARACTERS
+from domain.suppressions import SuppressionReason
 from store import contacts
-from store.contacts import TooManyAttributes, Upserted, consent_of, contact_by_email, suppressions_of
+from store.consents import consent_of
+from store.contacts import TooManyAttributes, Upserted, contact_by_email
 from store.enrollments import active_enrollments
 from store.holds import Change, Scope, hold, open_holds, resume
+from store.suppressions import suppressions_of
 from store.tables import ContactRow
 
 CONSENT_SOURCE = "api"
@@ -52,7 +56,7 @@ class ContactView(BaseModel):
     first_name: str = Field(examples=["Ada"])
     last_name: str = Field(examples=["Lovelace"])
     locale: str = Field(examples=["es-CL"])
-    time_zone: str = Field(examples=["America/Santiago"])
+    time_zone: str | None = Field(examples=["America/Santiago"])
     country: str | None = Field(examples=["CL"])
     region: str | None = Field(examples=["Valparaíso"])
     company: str | None = Field(examples=["Analytical Engines"])
@@ -60,10 +64,10 @@ class ContactView(BaseModel):
     score: int = Field(description="as flows have added to it", examples=[40])
     owner_id: str | None = Field(description="id of the person who owns the lead")
     attributes: dict[str, JsonValue] = Field(examples=[{"plan": "team", "seats": 12}])
-    consent: dict[str, bool] = Field(description="their latest word by topic", examples=[{"product-news": True}])
-    suppressed: list[str] = Field(
-        description="why the address is not written to: unsubscribed, bounced, complained; sunset: no marketing"
+    consent: dict[str, ConsentState] = Field(
+        description="their latest word by topic", examples=[{"product-news": "granted"}]
     )
+    suppressed: list[SuppressionReason] = Field(description="why the address is not written to")
     held: bool = Field(description="none of their enrollments starts anything: hold and resume change it")
     created_at: datetime
     updated_at: datetime

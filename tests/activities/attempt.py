@@ -15,7 +15,10 @@ from pydantic import BaseModel
 from temporalio.testing import ActivityEnvironment
 
 from activities.email import EmailActivities, SendEmail
+from activities.handover import Handover
+from activities.outgoing import Outgoing
 from domain.messages import EmailMessage, Mailer, Receipt
+from domain.sending_rules import SendingRules
 from emails.templates import Templates
 from integrations.outbox.mailer import OutboxMailer
 from integrations.sendgrid.mailer import SendGridMailer
@@ -59,12 +62,13 @@ async def run(attempt: Attempt) -> str:
     with ThreadPoolExecutor(1) as threads:
         email = EmailActivities(
             database=database,
-            mailer=CrashingMailer(mailer, attempt.crash),
+            handover=Handover(database, Outgoing(CrashingMailer(mailer, attempt.crash)), threads),
             templates=Templates.load(),
             sender=Settings().sender,
             settings_models={"onboarding": OnboardingSettings},
             unsubscribe_url=lambda contact_id: f"https://example.com/{contact_id}",
-            threads=threads,
+            links={},
+            rules=SendingRules(),
         )
         order = SendEmail(enrollment_id=attempt.enrollment_id, step="welcome", message="welcome")
         result = await ActivityEnvironment().run(email.send, order)

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from store.database import Database
+from tests.address_keys import ADDRESS_KEYS
 
 HARD_EXIT = 77
 
@@ -26,7 +27,7 @@ class CrashingDatabase(Database):
     """`points` are those of its transactions that write, in their order."""
 
     def __init__(self, url: str, crash: str | None, points: Sequence[Points]) -> None:
-        super().__init__(url)
+        super().__init__(url, ADDRESS_KEYS)
         self._crash = crash
         self._points = iter(points)
 

@@ -19,6 +19,7 @@ from temporalio.testing import ActivityEnvironment
 
 from activities.handover import Handover
 from activities.leads import LeadActivities, OfferLead
+from activities.outgoing import Outgoing
 from activities.people_mail import PeopleMail
 from domain.crm import Crm
 from domain.messages import Mailer
@@ -54,9 +55,12 @@ async def lead_activities(
     database: Database, mailer: Mailer, clock: Callable[[], datetime], crm: Crm | None = None
 ) -> AsyncIterator[LeadActivities]:
     with ThreadPoolExecutor(1) as threads:
+        handover = Handover(database, Outgoing(mailer), threads)
         yield LeadActivities(
             database,
-            PeopleMail(Handover(database, mailer, threads), Templates.load(), Words.load(), Settings().sender),
+            PeopleMail(
+                Handover(database, Outgoing(mailer), threads), Templates.load(), Words.load(), Settings().sender
+            ),
             crm or DatabaseCrm(database),
             offer_url=lambda assignment_id, person_id: f"https://example.com/lead/{assignment_id}/{person_id}",
             queue_url=lambda assignment_id, person_id: f"https://example.com/queue/{assignment_id}/{person_id}",

@@ -15,6 +15,7 @@ from temporalio.testing import ActivityEnvironment
 
 from activities.approvals import ApprovalActivities, AskForApproval
 from activities.handover import Handover
+from activities.outgoing import Outgoing
 from activities.people_mail import PeopleMail
 from activities.tasks import OpenTask, TaskActivities
 from domain.people import PersonProfile
@@ -126,7 +127,7 @@ def templates() -> Templates:
 @pytest.fixture
 async def desk(database: Database, templates: Templates, tmp_path: Path) -> AsyncIterator[Desk]:
     with ThreadPoolExecutor(1) as threads:
-        handover = Handover(database, OutboxMailer(tmp_path / "outbox"), threads)
+        handover = Handover(database, Outgoing(OutboxMailer(tmp_path / "outbox")), threads)
         mail = PeopleMail(handover, templates, Words.load(), Settings().sender)
         yield Desk(database, mail, tmp_path / "outbox")
 

@@ -16,10 +16,10 @@ from temporalio.testing import ActivityEnvironment
 from activities.crm import ApplyChange, CrmActivities
 from domain.crm import AddScore, Change, Crm, CrmResult, SetLifecycle, SetOwner, Sunset
 from integrations.webhook.crm import WebhookCrm
-from store.contacts import suppressions_of
 from store.crm import DatabaseCrm
 from store.database import Database
 from store.events import record_event
+from store.suppressions import suppressions_of
 from store.tables import ContactRow, EnrollmentRow, EventRow, now
 from tests.activities.crashing import HARD_EXIT
 from tests.activities.crm_attempt import Attempt, CrashPoint, run

@@ -19,6 +19,7 @@ from rehearsal.enrolled import Journey
 from rehearsal.journey import JourneysOn, JourneyStarter
 from store.database import Database
 from store.holds import Scope, hold, resume
+from tests.address_keys import ADDRESS_KEYS
 from tests.flows.specimen_templates import with_specimens
 from tests.flows.specimens.drip import Drip
 from tests.integrations.fake_sendgrid import API_KEY, FakeSendGrid, failure
@@ -187,7 +188,7 @@ class ThenTheDatabaseGoes:
 
 @pytest.fixture
 async def postgres_database(postgres_url: str) -> AsyncIterator[Database]:
-    opened = Database(postgres_url)
+    opened = Database(postgres_url, ADDRESS_KEYS)
     yield opened
     await opened.close()
 

@@ -9,6 +9,7 @@ import pytest
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.testing import WorkflowEnvironment
 
+from activities.outgoing import Outgoing
 from emails.templates import Templates
 from integrations.outbox.mailer import OutboxMailer
 from runtime.settings import Settings
@@ -62,7 +63,7 @@ async def api_with_worker(settings: Settings) -> AsyncIterator[Caller]:
             own_temporal.client,
             settings,
             caller.services.database,
-            OutboxMailer(settings.outbox_folder),
+            Outgoing(OutboxMailer(settings.outbox_folder)),
             Templates.load(),
             discover_flows(),
         ),

@@ -502,7 +502,7 @@ async def test_link_to_one_page_is_none_to_another(office: Office, bo: Person) -
 async def test_link_that_is_too_old_says_so(office: Office, bo: Person, settings: Settings) -> None:
     task = await office.task(bo)
     path = office.api.services.links.task_url(task.id, bo.id).removeprefix(ORIGIN)
-    links = Links(ORIGIN, settings.resolved_secret_key(), answerable_for=timedelta(seconds=-1))
+    links = Links(ORIGIN, settings.secret_keys(), answerable_for=timedelta(seconds=-1))
     office.api.app.state.services = replace(office.api.services, links=links)
     for answer in (await office.api.get(path), await office.api.http.post(path, data={"choice": "done"})):
         assert answer.status_code == 410

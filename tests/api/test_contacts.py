@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from store.contacts import consent_of, suppress
+from domain.suppressions import SuppressionReason
+from store.consents import consent_of
+from store.suppressions import suppress
 from store.tables import ContactRow
 from tests.api.caller import Caller, assert_problem, fields_at_fault
 from tests.api.databases import on_both_databases
@@ -28,7 +30,8 @@ async def test_contact_is_created_and_reads_back_as_it_was_given(api: Caller) ->
     answer = await api.post("/v1/contacts", BO)
     assert answer.status_code == 201
     contact = answer.json()
-    assert contact == {**contact, **BO, "suppressed": []}
+    words = {"product-news": "granted", "offers": "withdrawn"}
+    assert contact == {**contact, **BO, "consent": words, "suppressed": []}
     assert answer.headers["location"] == f"/v1/contacts/{contact['id']}"
     assert (await api.get(answer.headers["location"])).json() == contact
     assert (await api.get("/v1/contacts", email="BO@Example.com")).json() == contact
@@ -46,7 +49,7 @@ async def test_contact_known_by_address_is_updated_where_the_request_says_so(api
     assert changed["id"] == first["id"]
     assert (changed["company"], changed["first_name"], changed["locale"]) == ("Ek AB", "Bo", "es-CL")
     assert changed["attributes"] == {"seats": 20}
-    assert changed["consent"] == {"product-news": True, "offers": False}
+    assert changed["consent"] == {"product-news": "granted", "offers": "withdrawn"}
     assert changed["updated_at"] > first["updated_at"]
     assert changed["created_at"] == first["created_at"]
 
@@ -55,9 +58,9 @@ async def test_contact_known_by_address_is_updated_where_the_request_says_so(api
 async def test_consent_withdrawn_is_the_latest_word_and_its_source_is_kept(api: Caller) -> None:
     contact = (await api.post("/v1/contacts", BO)).json()
     withdrawn = {"email": "bo@example.com", "consent": {"product-news": False}}
-    assert (await api.post("/v1/contacts", withdrawn)).json()["consent"]["product-news"] is False
+    assert (await api.post("/v1/contacts", withdrawn)).json()["consent"]["product-news"] == "withdrawn"
     async with api.services.database.read() as session:
-        assert await consent_of(session, contact["id"]) == {"product-news": False, "offers": False}
+        assert await consent_of(session, contact["id"]) == {"product-news": "withdrawn", "offers": "withdrawn"}
 
 
 async def test_contact_shows_what_flows_and_people_made_of_them(api: Caller) -> None:
@@ -73,8 +76,8 @@ async def test_contact_shows_what_flows_and_people_made_of_them(api: Caller) -> 
 async def test_suppressed_address_shows_why(api: Caller) -> None:
     contact = await api.contact()
     async with api.services.database.write() as session:
-        await suppress(session, "ada@example.com", "bounced")
-    assert (await api.get(f"/v1/contacts/{contact['id']}")).json()["suppressed"] == ["bounced"]
+        await suppress(session, "ada@example.com", SuppressionReason.HARD_BOUNCE, "test")
+    assert (await api.get(f"/v1/contacts/{contact['id']}")).json()["suppressed"] == ["hard_bounce"]
 
 
 async def test_unknown_contacts_are_not_found(api: Caller) -> None:

@@ -96,7 +96,7 @@ async def test_event_named_as_what_cauce_tells_of_the_queue_is_told_to_no_lead(a
 async def test_complaint_suppresses_the_address(api: Caller) -> None:
     ada = await api.contact()
     await api.post("/v1/events", {"contact_id": ada["id"], "name": "complained"})
-    assert (await api.get(f"/v1/contacts/{ada['id']}")).json()["suppressed"] == ["complained"]
+    assert (await api.get(f"/v1/contacts/{ada['id']}")).json()["suppressed"] == ["complaint"]
 
 
 async def test_event_of_an_unknown_contact_is_not_found(api: Caller) -> None:

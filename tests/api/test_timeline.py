@@ -51,7 +51,7 @@ async def test_what_happened_and_what_did_not_comes_newest_first(api_without_tem
         ("message.skipped", "Email tip was not sent: no consent to product-news"),
         ("hold.enrollment", "Held in onboarding: nothing begins until it is resumed"),
         ("enrollment.entered", "Entered onboarding, through the API"),
-        ("consent.given", "Agreed to email about product-news (source: api)"),
+        ("consent.granted", "Agreed to email about product-news (source: api)"),
         ("contact.created", "Became known"),
     ]
     (skipped,) = await timeline(api, made["contact_id"], kind="message")

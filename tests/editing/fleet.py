@@ -14,6 +14,7 @@ from pydantic import JsonValue
 from sqlmodel import col, select
 from temporalio.client import Client
 
+from activities.outgoing import Outgoing
 from cli.deploy import Deployer
 from domain.contacts import ContactProfile
 from domain.flows import Progress
@@ -63,7 +64,7 @@ class Fleet:
         mailer = mailer or OutboxMailer(self.settings.outbox_folder)
         crm = DatabaseCrm(self.database)
         flows = {FLOW: TourBefore}
-        async with serving(self.client, self.settings, self.database, mailer, crm, self.templates, flows):
+        async with serving(self.client, self.settings, self.database, Outgoing(mailer), crm, self.templates, flows):
             yield
 
     @asynccontextmanager

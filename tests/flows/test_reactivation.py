@@ -13,7 +13,7 @@ from domain.questions import ApprovalPlan, Asked, Refusal, Stage
 from rehearsal.enrolled import Journey
 from rehearsal.journey import ADA, MARTA, JourneyStarter
 from rehearsal.travelling import Step
-from store.contacts import suppressions_of
+from store.suppressions import suppressions_of
 from workflows.reactivation import Reactivation
 
 CONSENT = {"offers": True}

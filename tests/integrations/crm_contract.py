@@ -25,10 +25,11 @@ from domain.crm import (
     Sunset,
 )
 from domain.flows import Exit, Outcome
-from store.contacts import suppressions_of, upsert_contact
+from store.contacts import upsert_contact
 from store.database import Database
 from store.enrollments import enroll, record_outcome, request_cancel
 from store.people_tables import PersonRow
+from store.suppressions import suppressions_of
 from store.tables import ContactRow, CrmChangeRow, EnrollmentRow
 
 NOBODY = "0199aaaa-bbbb-7ccc-8ddd-eeeeeeeeeeee"

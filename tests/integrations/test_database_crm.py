@@ -9,13 +9,14 @@ import pytest
 from domain.crm import Crm
 from store.crm import DatabaseCrm
 from store.database import Database
+from tests.address_keys import ADDRESS_KEYS
 from tests.integrations.crm_contract import CrmContract
 
 
 class TestDatabaseCrm(CrmContract):
     @pytest.fixture(params=["sqlite_url", "postgres_url"], ids=["sqlite", "postgresql"])
     async def database(self, request: pytest.FixtureRequest) -> AsyncIterator[Database]:
-        opened = Database(str(request.getfixturevalue(request.param)))
+        opened = Database(str(request.getfixturevalue(request.param)), ADDRESS_KEYS)
         yield opened
         await opened.close()
 

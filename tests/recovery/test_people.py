@@ -19,6 +19,7 @@ from domain.contacts import ContactProfile
 from runtime.schedules import schedule_id
 from store.contacts import upsert_contact
 from store.database import Database
+from tests.address_keys import ADDRESS_KEYS
 from tests.cli.processes import Up, eventually
 from tests.recovery.test_kill import kill, outcome, restarted
 
@@ -95,7 +96,7 @@ def link_to_answer(up: Up) -> str | None:
 
 
 async def quiet_contacts(up: Up) -> None:
-    database = Database(f"sqlite:///{up.data_dir / 'cauce.db'}")
+    database = Database(f"sqlite:///{up.data_dir / 'cauce.db'}", ADDRESS_KEYS)
     async with database.write() as session:
         for number in range(QUIET):
             profile = ContactProfile(email=f"inactive-{number}@example.com")

@@ -10,6 +10,7 @@ from domain.contacts import ContactProfile
 from store.contacts import upsert_contact
 from store.database import Database
 from store.tables import ContactRow
+from tests.address_keys import ADDRESS_KEYS
 
 
 @pytest.fixture(params=["sqlite_url", "postgres_url"], ids=["sqlite", "postgresql"])
@@ -19,7 +20,7 @@ def database_url(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 async def database(database_url: str) -> AsyncIterator[Database]:
-    opened = Database(database_url)
+    opened = Database(database_url, ADDRESS_KEYS)
     yield opened
     await opened.close()
 

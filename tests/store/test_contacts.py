@@ -5,8 +5,11 @@ import asyncio
 from sqlmodel import select
 
 from domain.contacts import ContactProfile
-from store.contacts import Upserted, consent_of, contact_by_email, suppress, suppressions_of, upsert_contact
+from domain.suppressions import SuppressionReason
+from store.consents import consent_of
+from store.contacts import Upserted, contact_by_email, upsert_contact
 from store.database import Database
+from store.suppressions import suppress, suppressions_of
 from store.tables import ConsentRow, ContactRow
 
 
@@ -43,19 +46,19 @@ async def test_the_latest_word_on_a_topic_counts_and_earlier_ones_stay_as_proof(
     for granted in (True, True, False):
         contact = (await upsert(database, profile, {"tips": granted, "news": True})).contact
     async with database.read() as session:
-        assert await consent_of(session, contact.id) == {"tips": False, "news": True}
+        assert await consent_of(session, contact.id) == {"tips": "withdrawn", "news": "granted"}
         proof = await session.exec(select(ConsentRow).where(ConsentRow.contact_id == contact.id))
-        assert sorted((row.topic, row.granted, row.source) for row in proof) == [
-            ("news", True, "api"),
-            ("tips", False, "api"),
-            ("tips", True, "api"),
+        assert sorted((row.topic, row.state, row.source) for row in proof) == [
+            ("news", "granted", "api"),
+            ("tips", "granted", "api"),
+            ("tips", "withdrawn", "api"),
         ]
 
 
 async def test_a_suppression_outlives_the_contact_and_holds_no_address(database: Database, ada: ContactRow) -> None:
     async with database.write() as session:
-        await suppress(session, "ADA@example.com", "unsubscribed")
-        await suppress(session, "ada@example.com", "unsubscribed")
+        assert await suppress(session, "ADA@example.com", SuppressionReason.UNSUBSCRIBED, "test")
+        assert not await suppress(session, "ada@example.com", SuppressionReason.UNSUBSCRIBED, "test")
         await session.delete(await session.get_one(ContactRow, ada.id))
     async with database.read() as session:
         assert await contact_by_email(session, "ada@example.com") is None

@@ -10,11 +10,11 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from domain.crm import AddScore, AppliedChange, Change, CrmChange, CrmRefused, NoLongerWanted, Sunset
 from domain.flows import Exit, Outcome
-from store.contacts import suppressions_of
 from store.crm import DatabaseCrm
 from store.database import Database
 from store.enrollments import enroll, record_outcome
 from store.events import record_event
+from store.suppressions import suppressions_of
 from store.tables import ContactRow, CrmChangeRow, EnrollmentRow, EventRow, now
 from tests.waiting import until
 

@@ -13,13 +13,18 @@ from sqlmodel import SQLModel
 
 from store.database import Database, DatabaseNotReady, latest_revision, migrate
 from store.tables import ContactRow, EventRow
+from tests.address_keys import ADDRESS_KEYS
 
 
 async def test_a_migrated_database_is_current_and_migrating_again_changes_nothing(
     database: Database, database_url: str
 ) -> None:
     await database.require_current()
-    assert await asyncio.to_thread(migrate, database_url) == latest_revision() == await database.revision()
+    assert (
+        await asyncio.to_thread(migrate, database_url, ADDRESS_KEYS[0])
+        == latest_revision()
+        == await database.revision()
+    )
 
 
 async def test_migrations_make_the_tables_that_the_code_describes(database: Database) -> None:
@@ -31,7 +36,7 @@ async def test_migrations_make_the_tables_that_the_code_describes(database: Data
 
 
 async def test_a_database_without_migrations_says_what_to_run(tmp_path: Path) -> None:
-    empty = Database(f"sqlite:///{tmp_path / 'empty.db'}")
+    empty = Database(f"sqlite:///{tmp_path / 'empty.db'}", ADDRESS_KEYS)
     with pytest.raises(DatabaseNotReady, match="run `cauce migrate`"):
         await empty.require_current()
     await empty.close()
@@ -39,7 +44,7 @@ async def test_a_database_without_migrations_says_what_to_run(tmp_path: Path) ->
 
 def test_a_database_of_another_kind_is_refused_without_its_password() -> None:
     with pytest.raises(DatabaseNotReady, match="mysql") as refusal:
-        Database("mysql://user:hush@localhost/x")
+        Database("mysql://user:hush@localhost/x", ADDRESS_KEYS)
     assert "hush" not in str(refusal.value)
 
 
@@ -116,7 +121,7 @@ async def test_a_reader_does_not_wait_for_a_writer(database: Database, ada: Cont
 
 
 async def test_sqlite_keeps_what_was_committed_through_a_power_cut(sqlite_url: str) -> None:
-    database = Database(sqlite_url)
+    database = Database(sqlite_url, ADDRESS_KEYS)
     async with database.read() as session:
         connection = await session.connection()
         assert (await connection.execute(text("PRAGMA journal_mode"))).scalar() == "wal"

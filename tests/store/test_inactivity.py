@@ -9,11 +9,13 @@ from sqlmodel import col, select
 
 from domain.contacts import ContactProfile
 from domain.flows import Exit, Outcome
-from store.contacts import suppress, upsert_contact
+from domain.suppressions import SuppressionReason
+from store.contacts import upsert_contact
 from store.database import Database
 from store.enrollments import enroll, record_outcome
 from store.holds import Scope, hold, resume
 from store.inactivity import Page, enroll_page
+from store.suppressions import suppress
 from store.tables import ContactRow, EnrollmentRow, EventRow, new_id, now
 
 FLOW = "reactivation"
@@ -91,11 +93,11 @@ async def test_whom_the_reenrollment_rule_excludes_is_left_in_peace(database: Da
     assert await enrolled(database) == [long_ago.id]
 
 
-@pytest.mark.parametrize("reason", ["unsubscribed", "bounced", "sunset"])
-async def test_a_suppressed_address_is_passed_by(database: Database, reason: str) -> None:
+@pytest.mark.parametrize("reason", list(SuppressionReason))
+async def test_a_suppressed_address_is_passed_by(database: Database, reason: SuppressionReason) -> None:
     (ada,) = await contacts(database, "ada")
     async with database.write() as session:
-        await suppress(session, ada.email, reason)
+        await suppress(session, ada.email, reason, "test")
     assert await page(database) == Page(0, None)
 
 

@@ -6,6 +6,7 @@ import pytest
 from sqlalchemy.exc import IntegrityError
 
 from domain.flows import Exit, Outcome
+from domain.circuit import Send
 from domain.messages import MessageStatus, Receipt
 from store.database import Database
 from store.enrollments import enroll, record_outcome
@@ -36,10 +37,16 @@ async def sending(database: Database, enrollment: EnrollmentRow, handovers: int 
 
 async def judge(database: Database, row: MessageRow, status: MessageStatus, handover: int = 1) -> str:
     receipt = RECEIPT if status is MessageStatus.SENT else None
+    verdict = Verdict(
+        message_id=row.id,
+        handover=handover,
+        provider="sendgrid",
+        permission=Send(generation=0),
+        status=status,
+        receipt=receipt,
+    )
     async with database.write() as session:
-        return (
-            await settle(session, Verdict(message_id=row.id, handover=handover, status=status, receipt=receipt))
-        ).status
+        return (await settle(session, verdict)).status
 
 
 async def test_an_enrollments_step_has_one_row(database: Database, enrollment: EnrollmentRow) -> None:
@@ -79,7 +86,7 @@ async def test_a_handover_that_nobody_will_report_on_is_listed_as_a_doubt(
 
     async def doubted(untouched_since: datetime) -> int:
         async with database.write() as session:
-            return await doubt_abandoned(session, untouched_since=untouched_since)
+            return await doubt_abandoned(session, at_most=10, untouched_since=untouched_since)
 
     later = now() + timedelta(minutes=1)
     assert await doubted(later) == 0, "the next attempt of an active enrollment decides itself"

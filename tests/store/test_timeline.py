@@ -9,14 +9,17 @@ from hypothesis import strategies as st
 from sqlalchemy import event, text
 from sqlmodel import SQLModel
 
+from domain.consent import ConsentState
 from domain.contacts import ContactProfile
 from domain.crm import CrmChange, Sunset
 from domain.messages import MessageStatus
-from store.contacts import email_hash, upsert_contact
+from domain.suppressions import SuppressionReason
+from store.contacts import upsert_contact
 from store.crm import DatabaseCrm
 from store.database import Database
 from store.events import record_event
 from store.people_tables import AnswerRow, ApprovalRequestRow, ApprovalRow, AssignmentRow, PersonRow, TaskRow
+from store.suppressions import keyed_hash
 from store.tables import (
     ConsentRow,
     ContactRow,
@@ -30,6 +33,7 @@ from store.tables import (
     now,
 )
 from store.timeline import Entry, Position, page_of_timeline
+from tests.address_keys import ADDRESS_KEYS
 
 NOON = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 
@@ -159,18 +163,41 @@ async def test_what_the_contact_did_and_allowed_is_told_when_it_happened(databas
         row.received_at = at(hours + late)
         return row
 
+    def offers(state: ConsentState, moment: datetime, source: str) -> ConsentRow:
+        row = ConsentRow(contact_id=ada.id, topic="offers", state=state, source=source, recorded_by="api")
+        row.recorded_at = moment
+        return row
+
+    def suppressed(reason: SuppressionReason, moment: datetime) -> SuppressionRow:
+        address = keyed_hash(ADDRESS_KEYS[0], ada.email)
+        return SuppressionRow(email_hash=address, reason=reason, source="event", created_at=moment)
+
     await keep(
         database,
-        ConsentRow(contact_id=ada.id, topic="offers", granted=True, source="api", recorded_at=at(0)),
+        ConsentRow(
+            contact_id=ada.id,
+            topic="offers",
+            state=ConsentState.GRANTED,
+            source="api",
+            recorded_by="api",
+            recorded_at=at(0),
+        ),
         reported("clicked", 1, late=3, properties={"url": "https://example.com"}),
         reported("signed_up", 2),
         reported("unsubscribed", 3),
-        SuppressionRow(email_hash=email_hash(ada.email), reason="unsubscribed", created_at=at(4)),
-        ConsentRow(contact_id=ada.id, topic="offers", granted=False, source="page", recorded_at=at(5)),
-        SuppressionRow(email_hash=email_hash(ada.email), reason="sunset", created_at=at(6)),
+        suppressed(SuppressionReason.UNSUBSCRIBED, at(4)),
+        ConsentRow(
+            contact_id=ada.id,
+            topic="offers",
+            state=ConsentState.WITHDRAWN,
+            source="page",
+            recorded_by="contact",
+            recorded_at=at(5),
+        ),
+        suppressed(SuppressionReason.SUNSET, at(6)),
     )
     assert await told(database, ada) == [
-        ("consent.given", "Agreed to email about offers (source: api)"),
+        ("consent.granted", "Agreed to email about offers (source: api)"),
         ("event.clicked", "Clicked a link, reported 3 hours later"),
         ("event.signed_up", "Event signed_up"),
         ("event.unsubscribed", "Unsubscribed"),
@@ -501,7 +528,15 @@ def _of_kind(kind: str, id_: str, who: ContactRow, enrollment: EnrollmentRow, mo
     if kind == "event":
         return EventRow(id=id_, contact_id=who.id, name="clicked", occurred_at=moment, received_at=moment)
     if kind == "consent":
-        return ConsentRow(id=id_[:36], contact_id=who.id, topic="offers", granted=True, source="", recorded_at=moment)
+        return ConsentRow(
+            id=id_[:36],
+            contact_id=who.id,
+            topic="offers",
+            state=ConsentState.GRANTED,
+            source="",
+            recorded_by="api",
+            recorded_at=moment,
+        )
     return MessageRow(
         id=id_[:36], **of(enrollment), step=id_, status=MessageStatus.SENT, sent_at=moment, updated_at=moment
     )

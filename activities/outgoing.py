@@ -1,0 +1,100 @@
+"""Which provider a message goes to, while they work and while they do not."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from domain.circuit import CircuitRules, Probe, Send, WaitUntil, ask_again
+from domain.messages import InOutage, Mailer
+from store import providers
+from store.tables import MessageRow, now
+
+
+class Way(NamedTuple):
+    """The message goes to this provider now; with the permission comes back how that went."""
+
+    mailer: Mailer
+    permission: Send | Probe
+
+
+class NoWay(NamedTuple):
+    """No provider takes the message now; ask again at a moment. `lasting`: the outage is longer than failover waits."""
+
+    provider: str
+    since: datetime | None
+    again_at: datetime
+    lasting: bool
+
+
+class Outgoing:
+    """The provider that messages go to and, if there is one, another that they go to when that one has been out of
+    order for `failover_after`. Safe to share between activities.
+    """
+
+    def __init__(
+        self,
+        primary: Mailer,
+        secondary: Mailer | None = None,
+        *,
+        failover_after: timedelta = timedelta(minutes=5),
+        rules: CircuitRules | None = None,
+    ) -> None:
+        self._primary = primary
+        self._secondary = secondary
+        self._failover_after = failover_after
+        self._rules = rules or CircuitRules()
+        self.mailers: Mapping[str, Mailer] = {
+            mailer.name: mailer for mailer in (primary, secondary) if mailer is not None
+        }
+
+    def close(self) -> None:
+        """Release connections. Nothing is sent afterwards."""
+        for mailer in self.mailers.values():
+            mailer.close()
+
+    async def way(self, session: AsyncSession, row: MessageRow, in_outage: InOutage) -> Way | NoWay:
+        """Choose a provider. One that may have the message already, for all we know, is the only one to get it."""
+        bound_to = self.mailers.get(_in_doubt_at(row) or "")
+        if bound_to is not None:
+            return await self._by(session, row, bound_to)
+        first = await self._by(session, row, self._primary)
+        if isinstance(first, Way) or not first.lasting:
+            return first
+        if in_outage is not InOutage.OTHER_PROVIDER or self._secondary is None:
+            return first
+        other = await self._by(session, row, self._secondary)
+        return other if isinstance(other, Way) else first
+
+    async def _by(self, session: AsyncSession, row: MessageRow, mailer: Mailer) -> Way | NoWay:
+        circuit = await providers.circuit_of(session, mailer.name)
+        if circuit.outage is not None:
+            circuit = await providers.lock_circuit(session, mailer.name)
+        after, answer = circuit.may_send(now(), self._rules)
+        if after is not circuit:
+            await providers.keep_circuit(session, mailer.name, after)
+        if not isinstance(answer, WaitUntil):
+            return Way(mailer, answer)
+        since = circuit.open_since
+        lasting = since is not None and now() - since >= self._failover_after
+        return NoWay(mailer.name, since, ask_again(answer, row.id), lasting)
+
+    async def worked(self, session: AsyncSession, provider: str, permission: Send | Probe) -> None:
+        """The provider answered, whatever it said of the message."""
+        if (circuit := await providers.circuit_of(session, provider)).succeeded(permission) is circuit:
+            return
+        circuit = await providers.lock_circuit(session, provider)
+        await providers.keep_circuit(session, provider, circuit.succeeded(permission))
+
+    async def failed(self, session: AsyncSession, provider: str, permission: Send | Probe) -> None:
+        """The provider was not reached, was out of order, or did not answer."""
+        circuit = await providers.lock_circuit(session, provider)
+        await providers.keep_circuit(session, provider, circuit.failed(permission, now(), self._rules))
+
+
+def _in_doubt_at(row: MessageRow) -> str | None:
+    """The provider that may have the message: it was handed to it, and nobody could say what came of that."""
+    return next((str(each["provider"]) for each in row.attempts if each.get("outcome") == "unconfirmed"), None)

@@ -1,0 +1,124 @@
+"""consent with its wording, keyed suppressions, delivery events, decisions on messages, providers, erasures"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+
+import sqlalchemy as sa
+from alembic import context, op
+
+revision = "0004"
+down_revision = "0003"
+branch_labels = None
+depends_on = None
+
+_RENAMED = {"bounced": "hard_bounce", "complained": "complaint"}
+
+
+def upgrade() -> None:
+    _consents()
+    _suppressions()
+    with op.batch_alter_table("contacts") as table:
+        table.alter_column("time_zone", existing_type=sa.String(), nullable=True)
+    # It was the default, so nobody can say of whom it was known.
+    op.execute("UPDATE contacts SET time_zone = NULL WHERE time_zone = 'UTC'")
+    with op.batch_alter_table("messages") as table:
+        table.add_column(sa.Column("message", sa.String(), nullable=True))
+        table.add_column(sa.Column("message_class", sa.String(length=16), nullable=True))
+        table.add_column(sa.Column("topic", sa.String(), nullable=True))
+        table.add_column(sa.Column("deferred_until", sa.DateTime(timezone=True), nullable=True))
+        table.add_column(sa.Column("handed_over_at", sa.DateTime(timezone=True), nullable=True))
+        table.add_column(sa.Column("decision", sa.JSON(), nullable=False, server_default="{}"))
+        table.add_column(sa.Column("attempts", sa.JSON(), nullable=False, server_default="[]"))
+        table.create_index("ix_messages_handed_over", ["contact_id", "handed_over_at"], unique=False)
+    op.execute("UPDATE messages SET handed_over_at = coalesce(sent_at, updated_at) WHERE handovers > 0")
+
+    op.create_table(
+        "delivery_events",
+        sa.Column("id", sa.String(), nullable=False),
+        sa.Column("provider", sa.String(), nullable=False),
+        sa.Column("message_id", sa.String(length=36), nullable=True),
+        sa.Column("kind", sa.String(length=16), nullable=False),
+        sa.Column("occurred_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("received_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("automated", sa.String(), nullable=True),
+        sa.Column("raw", sa.JSON(), nullable=False),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    op.create_index("ix_delivery_events_message", "delivery_events", ["message_id", "occurred_at"])
+    op.create_table(
+        "providers",
+        sa.Column("name", sa.String(), nullable=False),
+        sa.Column("circuit", sa.JSON(), nullable=False),
+        sa.PrimaryKeyConstraint("name"),
+    )
+    op.create_table(
+        "erasures",
+        sa.Column("id", sa.String(length=36), nullable=False),
+        sa.Column("contact_id", sa.String(length=36), nullable=True),
+        sa.Column("email_hash", sa.String(), nullable=False),
+        sa.Column("requested_by", sa.String(), nullable=False),
+        sa.Column("requested_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("finished_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("done", sa.JSON(), nullable=False),
+        sa.PrimaryKeyConstraint("id"),
+    )
+
+
+def _consents() -> None:
+    with op.batch_alter_table("consents") as table:
+        table.add_column(sa.Column("state", sa.String(length=16), nullable=False, server_default="granted"))
+        table.add_column(sa.Column("recorded_by", sa.String(), nullable=False, server_default="api"))
+        table.add_column(sa.Column("wording", sa.String(), nullable=True))
+        table.add_column(sa.Column("purpose", sa.String(), nullable=True))
+    op.execute("UPDATE consents SET state = 'withdrawn' WHERE NOT granted")
+    with op.batch_alter_table("consents") as table:
+        table.drop_column("granted")
+        table.alter_column("state", existing_type=sa.String(length=16), server_default=None)
+        table.alter_column("recorded_by", existing_type=sa.String(), server_default=None)
+
+
+def _suppressions() -> None:
+    with op.batch_alter_table("suppressions") as table:
+        table.add_column(sa.Column("source", sa.String(), nullable=False, server_default="event"))
+        table.add_column(sa.Column("note", sa.String(), nullable=True))
+        table.alter_column("reason", existing_type=sa.String(), type_=sa.String(length=16))
+        table.create_index("ix_suppressions_newest", ["created_at", "email_hash"], unique=False)
+    with op.batch_alter_table("suppressions") as table:
+        table.alter_column("source", existing_type=sa.String(), server_default=None)
+    for before, after in _RENAMED.items():
+        op.execute(f"UPDATE suppressions SET reason = '{after}' WHERE reason = '{before}'")  # noqa: S608 (ours)
+    connection = op.get_bind()
+    suppressions = sa.table("suppressions", sa.column("email_hash"))
+    key = context.config.attributes["address_key"].encode()
+    for (unkeyed,) in connection.execute(sa.select(suppressions.c.email_hash).distinct()).all():
+        keyed = hmac.new(key, unkeyed.encode(), hashlib.sha256).hexdigest()
+        connection.execute(sa.update(suppressions).where(suppressions.c.email_hash == unkeyed).values(email_hash=keyed))
+
+
+def downgrade() -> None:
+    """Addresses stay hashed with the key: what was suppressed is known to newer code alone."""
+    for name in ("erasures", "providers", "delivery_events"):
+        op.drop_table(name)
+    with op.batch_alter_table("messages") as table:
+        table.drop_index("ix_messages_handed_over")
+        for name in ("attempts", "decision", "handed_over_at", "deferred_until", "topic", "message_class", "message"):
+            table.drop_column(name)
+    op.execute("UPDATE contacts SET time_zone = 'UTC' WHERE time_zone IS NULL")
+    with op.batch_alter_table("contacts") as table:
+        table.alter_column("time_zone", existing_type=sa.String(), nullable=False)
+    for before, after in _RENAMED.items():
+        op.execute(f"UPDATE suppressions SET reason = '{before}' WHERE reason = '{after}'")  # noqa: S608 (ours)
+    with op.batch_alter_table("suppressions") as table:
+        table.drop_index("ix_suppressions_newest")
+        table.alter_column("reason", existing_type=sa.String(length=16), type_=sa.String())
+        table.drop_column("note")
+        table.drop_column("source")
+    with op.batch_alter_table("consents") as table:
+        table.add_column(sa.Column("granted", sa.Boolean(), nullable=False, server_default=sa.false()))
+    op.execute("UPDATE consents SET granted = (state = 'granted')")
+    with op.batch_alter_table("consents") as table:
+        table.alter_column("granted", existing_type=sa.Boolean(), server_default=None)
+        for name in ("purpose", "wording", "recorded_by", "state"):
+            table.drop_column(name)
