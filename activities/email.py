@@ -12,7 +12,7 @@ from temporalio import activity
 
 from activities.handover import Defer, Handover, Skip
 from domain.contacts import Contact
-from domain.flows import FlowSettings
+from domain.flows import Exit, FlowSettings
 from domain.messages import EmailMessage, InOutage, MessageClass, MessageStatus, Sender, SendResult
 from domain.sending_rules import Decision, Recipient, Ruling, SendingRules, decide
 from emails.folder import MessageType
@@ -88,11 +88,14 @@ class EmailActivities:
         row = await self._handover.message(
             order.enrollment_id, order.step, compose, aliases=order.aliases, in_outage=in_outage
         )
-        status = MessageStatus(row.status)
-        if status is MessageStatus.READY:
-            status = await self._given_up(row.id)
-            return SendResult(status=status, reason=row.reason, outage=status is MessageStatus.SKIPPED)
-        return SendResult(status=status, reason=row.reason, until=row.deferred_until)
+        if row.status == MessageStatus.READY:
+            row = await self._given_up(row.id)
+        return SendResult(
+            status=MessageStatus(row.status),
+            reason=row.reason,
+            until=row.deferred_until,
+            outage=row.decision.get("given_up") is True,
+        )
 
     @activity.defn(name="email.resend")
     async def resend(self, order: ResendEmail) -> SendResult:
@@ -106,25 +109,28 @@ class EmailActivities:
         row = await self._handover.again(order.message_id, self._compose)
         return SendResult(status=MessageStatus(row.status), reason=row.reason, until=row.deferred_until)
 
-    async def _given_up(self, message_id: str) -> MessageStatus:
-        """Note that a task is given in the message's place; answer what the message is then."""
+    async def _given_up(self, message_id: str) -> MessageRow:
+        """Note that a task is given in the message's place, unless it has been settled meanwhile."""
         async with self._database.write() as session:
             row = await ledger.lock_message(session, message_id)
             assert row is not None  # noqa: S101 (it was there a moment ago, and its contact is in the flow)
             if row.status == MessageStatus.READY:
                 row.status, row.updated_at = MessageStatus.SKIPPED, now()
                 row.reason = f"{row.reason}: a task is given in its place"
+                row.decision = {**row.decision, "given_up": True}
                 session.add(row)
-            return MessageStatus(row.status)
+            return row
 
     async def _compose(self, session: AsyncSession, enrollment: EnrollmentRow, row: MessageRow) -> _Composed:
-        if withdrawn := withdrawal(enrollment):
+        resent_at_the_end = row.resend_asked_at is not None and enrollment.exit == Exit.COMPLETED
+        if (withdrawn := withdrawal(enrollment)) and not resent_at_the_end:
             return Skip(withdrawn)
         assert row.message is not None  # noqa: S101 (whoever reserves it says which)
         kind = self._templates.message(enrollment.flow, row.message)
         row.message_class, row.topic = kind.message_class, kind.topic
-        # Locked: of two messages to one contact at once, the second one sees the first.
-        query = select(ContactRow).where(ContactRow.id == enrollment.contact_id).with_for_update()
+        # Locked, so that of two messages to one contact at once the second one sees the first; not their key, which
+        # the ledger's rows refer to: both would have it already, and wait for each other.
+        query = select(ContactRow).where(ContactRow.id == enrollment.contact_id).with_for_update(key_share=True)
         contact_row = (await session.exec(query)).one()
         decision = await self._decide(session, contact_row, kind, row.id)
         row.decision = decision.model_dump(mode="json")

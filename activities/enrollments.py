@@ -17,6 +17,7 @@ from store import enrollments
 from store.crm import HAND_OVER, change_of_step
 from store.database import Database
 from store.enrollments import AlreadyActive, NotYetAgain, open_enrollment
+from store.erasures import BeingErased
 from store.insertion import insert_unless_there
 from store.tables import CrmChangeRow, EnrollmentRow, new_id
 
@@ -119,4 +120,6 @@ class EnrollmentActivities:
         except NotYetAgain as refusal:
             until = f" before {refusal.until:%Y-%m-%d}" if refusal.until else ""
             return HandedOver(status="refused", flow=flow, reason=f"not again{until}")
+        except BeingErased:
+            return HandedOver(status="refused", flow=flow, reason="the contact is being erased")
         return HandedOver(status="enrolled", flow=flow)

@@ -65,6 +65,17 @@ REACHED = (
 """What a message comes to once a provider has it, in the order in which one state replaces another."""
 
 
+class Settlement(StrEnum):
+    """How a doubt about a message is settled by somebody who looked."""
+
+    SENT = "sent"
+    """The provider has it."""
+    NOT_SENT = "not_sent"
+    """The provider has it not, and it is not to be sent any more."""
+    RESEND = "resend"
+    """The provider has it not: it is handed over once more."""
+
+
 class Sender(BaseModel):
     """Who a message comes from: anti-spam laws ask for a name and a postal address in each."""
 

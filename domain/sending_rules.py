@@ -85,6 +85,7 @@ class Decision(BaseModel):
     suppressions: frozenset[SuppressionReason]
     frequency: tuple[Standing, ...] = ()
     hours: HoursMet | None = None
+    given_up: bool = Field(default=False, description="the provider was out of order for long: a task in its place")
 
 
 def decide(

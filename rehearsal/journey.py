@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -73,7 +73,7 @@ class JourneyStarter(Protocol):
         consent: Mapping[str, bool] | None = None,
         people: Sequence[PersonProfile] = (),
         past: Past = (),
-        mailer: Mailer | None = None,
+        mailer: Mailer | Outgoing | None = None,
         templates: Templates | None = None,
         **settings: Any,
     ) -> AbstractAsyncContextManager[Journey]: ...
@@ -88,6 +88,8 @@ class JourneysOn:
 
     environment: WorkflowEnvironment | None = None
     database: Database | None = None
+    sending: Mapping[str, object] = field(default_factory=dict)
+    """Settings of an installation, as `sending_hours` and `marketing_caps`; by default messages go out at any time."""
 
     @asynccontextmanager
     async def __call__(
@@ -97,7 +99,7 @@ class JourneysOn:
         consent: Mapping[str, bool] | None = None,
         people: Sequence[PersonProfile] = (),
         past: Past = (),
-        mailer: Mailer | None = None,
+        mailer: Mailer | Outgoing | None = None,
         templates: Templates | None = None,
         **settings: Any,
     ) -> AsyncIterator[Journey]:
@@ -127,7 +129,7 @@ class JourneysOn:
                 await _end(begun)
 
     @asynccontextmanager
-    async def _stage(self, flow: FlowClass, mailer: Mailer | None, templates: Templates) -> AsyncIterator[Stage]:
+    async def _stage(self, flow: FlowClass, mailer: Mailer | Outgoing | None, templates: Templates) -> AsyncIterator[Stage]:
         """With a worker at work on it."""
         name = flow_name(flow)
         async with AsyncExitStack() as stack:
@@ -144,12 +146,12 @@ class JourneysOn:
                     # Whatever day it is: weekdays, office hours and local times are the same in every run.
                     await time.skip_to(Weekday.MONDAY, hour=9)
                 stack.enter_context(on_clock(time))
-            configuration = StageSettings(data_dir=folder)
+            configuration = StageSettings.model_validate({**self.sending, "data_dir": folder})
             work = working(
                 server.client,
                 configuration,
                 database,
-                Outgoing(mailer or OutboxMailer(configuration.outbox_folder)),
+                _outgoing(mailer or OutboxMailer(configuration.outbox_folder)),
                 templates,
                 {name: flow},
                 versioned=not server.supports_time_skipping_v1,
@@ -158,6 +160,10 @@ class JourneysOn:
             await stack.enter_async_context(work)
             dispatcher = Dispatcher(database, server.client, {name: flow.about})
             yield Stage(server, time, database, dispatcher, Outbox(configuration.outbox_folder))
+
+
+def _outgoing(mailer: Mailer | Outgoing) -> Outgoing:
+    return mailer if isinstance(mailer, Outgoing) else Outgoing(mailer)
 
 
 journey: JourneyStarter = JourneysOn()

@@ -6,10 +6,12 @@ the enrollment's row; a workflow ignores an event id it has seen.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
+from functools import partial
 from typing import TypeVar
 
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -29,22 +31,26 @@ from domain.flows import (
     Enrollment,
     Exit,
     FlowType,
+    InDoubt,
     Outcome,
     Progress,
     State,
     flow_task_queue,
 )
 from domain.memory import Happening, Memory
+from domain.messages import Settlement
 from runtime.encryption import CannotDecrypt
+from runtime.erasing import begin_erasure
 from runtime.holding import tell_flow, tell_standing
 from runtime.in_turns import in_turns
 from runtime.queue_draining import drain_queue, signal_offered, tell_offered
+from runtime.resending import start_resend
 from runtime.runs import RunGone, Runs, TemporalRefused, reaching_temporal
 from runtime.temporal import CONTACT_ID, RPC_TIMEOUT, STATE
-from store import assignments, enrollments, events, holds, ledger
+from store import assignments, enrollments, erasures, events, holds, ledger
 from store.database import Database
 from store.people_tables import AssignmentRow
-from store.tables import EnrollmentRow, EventRow, now
+from store.tables import EnrollmentRow, ErasureRow, EventRow, MessageRow, now
 
 logger = logging.getLogger(__name__)
 
@@ -54,7 +60,9 @@ HANDOVER_PATIENCE = timedelta(minutes=15)
 
 CLOCK_SKEW = timedelta(seconds=5)
 """Between API processes. Older events than this do not reach an enrollment: they are of the time before it."""
-RowT = TypeVar("RowT", EnrollmentRow, EventRow, AssignmentRow)
+ERASURE_PATIENCE = timedelta(days=1)
+"""Longer than an erasure takes: the workflow of one that is unfinished by then is started again, if it is gone."""
+RowT = TypeVar("RowT", EnrollmentRow, EventRow, AssignmentRow, MessageRow, ErasureRow)
 
 _ABNORMAL = {
     WorkflowExecutionStatus.TERMINATED: Outcome(exit=Exit.CANCELLED, step=None, reason="terminated in Temporal"),
@@ -71,6 +79,7 @@ class Dispatcher:
         self._client = client
         self._flows = flows
         self._runs = Runs(client, database)
+        self._many = asyncio.Semaphore(1)
 
     async def start(self, enrollment: EnrollmentRow) -> bool:
         """Start the enrollment's workflow; answer whether it runs.
@@ -201,6 +210,14 @@ class Dispatcher:
                 await events.mark_delivered(session, event.id)
         return all_know
 
+    async def deliver_many(self, many: Iterable[EventRow]) -> bool:
+        """Deliver events, a few at a time and those of one call after another's; answer whether all know.
+
+        Raises: as `deliver`, for the first that fails; the rest is left for later.
+        """
+        async with self._many:
+            return all(await in_turns(self.deliver, many))
+
     async def cancel(self, enrollment: EnrollmentRow) -> bool:
         """Cancel the enrollment's workflow; answer whether it knows. One whose run is gone is ended here.
 
@@ -237,6 +254,10 @@ class Dispatcher:
         """Tell a run that its lead came out of the queue; answer whether it knows. Raises: TemporalUnavailable."""
         return await tell_offered(offer, self._runs, self._database)
 
+    async def erase(self, erasure: ErasureRow) -> bool:
+        """Start an erasure's workflow; answer True. Raises: TemporalUnavailable."""
+        return await begin_erasure(erasure, self._client, self._database)
+
     async def progress(self, enrollment: EnrollmentRow) -> Progress:
         """Ask the running workflow where it is; an empty answer if nobody can say now."""
         try:
@@ -248,20 +269,25 @@ class Dispatcher:
             return Progress()
         return answer
 
-    async def sweep(self, *, grace: timedelta, closed_since: datetime) -> dict[str, int]:
+    async def sweep(
+        self, *, grace: timedelta, closed_since: datetime, doubt_window: timedelta = timedelta(days=1)
+    ) -> dict[str, int]:
         """Finish what was stored more than `grace` ago and never told, and record runs that ended from outside.
 
         What Temporal refuses is logged and left, and holds up nothing else.
         Returns: how many of each kind were finished. Raises: TemporalUnavailable, with the rest left for later.
         """
-        before = now() - grace
+        before, doubted_before = now() - grace, now() - doubt_window
         flows = list(self._flows)
         async with self._database.write() as session:
-            doubted = await ledger.doubt_abandoned(
-                session, untouched_since=now() - HANDOVER_PATIENCE, at_most=BATCH
-            )
+            doubted = await ledger.doubt_abandoned(session, untouched_since=now() - HANDOVER_PATIENCE, at_most=BATCH)
         return {
             "messages_doubted": doubted,
+            "messages_settled": await self._settle_by_policy(doubted_before),
+            "messages_resent": await self._finish_each(
+                lambda session, offset: ledger.to_resend(session, before, BATCH, offset),
+                partial(start_resend, self._client),
+            ),
             "enrollments_started": await self._finish_each(
                 lambda session, offset: enrollments.not_started(session, flows, before, BATCH, offset), self.start
             ),
@@ -274,6 +300,10 @@ class Dispatcher:
             "events_delivered": await self._finish_each(
                 lambda session, offset: events.undelivered(session, before, BATCH, offset), self.deliver
             ),
+            "erasures_begun": await self._finish_each(
+                lambda session, offset: erasures.not_begun(session, before, before - ERASURE_PATIENCE, BATCH, offset),
+                self.erase,
+            ),
             "holds_told": sum(
                 await in_turns(lambda flow: tell_flow(flow, before, self.tell_hold, self._database), flows)
             ),
@@ -283,6 +313,16 @@ class Dispatcher:
             ),
             "outcomes_recorded": await self._record_abnormal_ends(closed_since),
         }
+
+    async def _settle_by_policy(self, doubted_before: datetime) -> int:
+        """Have those doubts resent that nothing settled within the window, in flows that want it so."""
+        flows = [name for name, flow in self._flows.items() if flow.in_doubt is InDoubt.RESEND]
+        async with self._database.write() as session:
+            rows = await ledger.doubts_to_resend(session, flows, doubted_before, BATCH) if flows else []
+            for row in rows:
+                ledger.settle_doubt(row, Settlement.RESEND, by="policy of the flow")
+                session.add(row)
+        return len(rows)
 
     async def _finish_each(
         self,

@@ -10,8 +10,8 @@ from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from domain.circuit import Probe, Send
-from domain.messages import REACHED, MessageClass, MessageStatus, Receipt
-from store.tables import EnrollmentRow, MessageRow, now
+from domain.messages import REACHED, MessageClass, MessageStatus, Receipt, Settlement
+from store.tables import DeliveryEventRow, EnrollmentRow, MessageRow, now
 
 OPEN = frozenset({MessageStatus.READY, MessageStatus.DEFERRED, MessageStatus.SENDING})
 SETTLED = frozenset({*REACHED, MessageStatus.SKIPPED, MessageStatus.REJECTED})
@@ -101,6 +101,12 @@ async def handed_over(
     return [(MessageClass(kind), moment) for kind, moment in found if kind is not None and moment is not None]
 
 
+async def deliveries_of(session: AsyncSession, message_id: str) -> list[DeliveryEventRow]:
+    """What providers told of a message, oldest first."""
+    query = select(DeliveryEventRow).where(DeliveryEventRow.message_id == message_id)
+    return list(await session.exec(query.order_by(col(DeliveryEventRow.occurred_at), col(DeliveryEventRow.id))))
+
+
 async def doubt_abandoned(session: AsyncSession, *, untouched_since: datetime, at_most: int) -> int:
     """List handovers that nobody will report on any more as unconfirmed; answer how many.
 
@@ -131,15 +137,40 @@ def doubt(row: MessageRow, reason: str) -> None:
     note_attempt(row, "unconfirmed", reason=reason, provider=row.provider)
 
 
+def settle_doubt(row: MessageRow, settlement: Settlement, by: str, note: str | None = None) -> None:
+    """Settle a message that is in doubt. A message to be resent is judged anew: permission, hours and frequency."""
+    assert row.status == MessageStatus.UNCONFIRMED  # noqa: S101 (the caller has looked, and holds the row)
+    note_attempt(row, str(settlement), by=by, note=note)
+    row.updated_at = now()
+    match settlement:
+        case Settlement.SENT:
+            row.status, row.reason, row.sent_at = MessageStatus.SENT, None, row.handed_over_at
+        case Settlement.NOT_SENT:
+            row.status, row.reason = MessageStatus.SKIPPED, "it did not go out, says who settled it"
+            row.handed_over_at = None
+        case Settlement.RESEND:
+            row.status, row.reason = MessageStatus.READY, "to be resent"
+            row.handed_over_at, row.resend_asked_at = None, now()
+
+
 async def doubts_to_resend(
-    session: AsyncSession, flows: Collection[str], doubted_before: datetime, limit: int, offset: int = 0
+    session: AsyncSession, flows: Collection[str], doubted_before: datetime, at_most: int
 ) -> list[MessageRow]:
-    """Messages to contacts, of these flows, in doubt since before a moment and not resent yet, oldest first."""
+    """Messages to contacts, of these flows, in doubt since before a moment and not resent yet, oldest first. Locked."""
     query = select(MessageRow).where(
         col(MessageRow.status) == MessageStatus.UNCONFIRMED,
         col(MessageRow.updated_at) < doubted_before,
-        col(MessageRow.person_id).is_(None),
+        col(MessageRow.resend_asked_at).is_(None),
         col(MessageRow.message).is_not(None),
         col(MessageRow.enrollment_id).in_(select(EnrollmentRow.id).where(col(EnrollmentRow.flow).in_(flows))),
+    )
+    query = query.order_by(col(MessageRow.id)).limit(at_most).with_for_update(skip_locked=True)
+    return list(await session.exec(query))
+
+
+async def to_resend(session: AsyncSession, asked_before: datetime, limit: int, offset: int = 0) -> list[MessageRow]:
+    """Messages that are to be resent and have not been handed over since, oldest first."""
+    query = select(MessageRow).where(
+        col(MessageRow.resend_asked_at) < asked_before, col(MessageRow.status) == MessageStatus.READY
     )
     return list(await session.exec(query.order_by(col(MessageRow.id)).limit(limit).offset(offset)))

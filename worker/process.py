@@ -18,6 +18,7 @@ from activities.enrollments import EnrollmentActivities
 from activities.outgoing import Outgoing
 from domain.flows import FlowType, flow_task_queue
 from emails.templates import Templates
+from emails.topics import Topics
 from runtime.databases import open_database
 from runtime.deployments import Deployments, NotPolled
 from runtime.dispatch import Dispatcher
@@ -25,6 +26,7 @@ from runtime.providers import make_crm
 from runtime.settings import Settings
 from runtime.temporal import connect, metrics_runtime, temporal_address, worker_identity
 from store.database import Database
+from worker.erasing import erasing
 from worker.outgoing import make_outgoing
 from worker.private_failures import PrivateFailures
 from worker.scheduling import scheduling
@@ -48,13 +50,14 @@ async def run_worker(settings: Settings, stop: asyncio.Event, only: Collection[s
     """Work until `stop` is set, then finish what is under way.
 
     `only` names flows to conduct and nothing else: no email, no sweep. So code of old keeps its contacts.
-    Raises: DatabaseNotReady, TemplateError, SettingsError before any work is taken.
+    Raises: DatabaseNotReady, TemplateError, TopicsError, SettingsError before any work is taken.
     """
     flows = discover_flows()
     templates = Templates.load()
     for name, flow in flows.items():
         templates.check(name, flow.settings_model)
     templates.check_people()
+    Topics.load()
     database = open_database(settings)
     outgoing = make_outgoing(settings)
     try:
@@ -72,10 +75,12 @@ async def run_worker(settings: Settings, stop: asyncio.Event, only: Collection[s
         async with (
             working(client, settings, database, outgoing, templates, flows),
             scheduling(client, database, about),
+            erasing(client, settings, database, about),
         ):
             logger.info("worker is ready", extra={"flows": list(flows), "mailers": list(outgoing.mailers)})
             dispatcher = Dispatcher(database, client, about)
-            await keep_sweeping(dispatcher, timedelta(seconds=settings.sweep_seconds), stop)
+            pause = timedelta(seconds=settings.sweep_seconds)
+            await keep_sweeping(dispatcher, pause, stop, doubt_window=settings.doubt_window)
             logger.info("worker is stopping")
     finally:
         outgoing.close()

@@ -1,4 +1,4 @@
-"""The worker of what flows' schedules start, and the making of the schedules."""
+"""The worker of workflows that are no flows, and the making of the schedules that start some of them."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from runtime.schedules import keep_schedules
 from store.database import Database
 from worker.private_failures import PrivateFailures
 from worker.serving import UNVERSIONED
+from workflows.chores.resend_message import ResendMessage
 from workflows.discovery import workflow_runner
 from workflows.schedules.enroll_inactive import EnrollInactive
 
@@ -30,11 +31,11 @@ _AGAIN = timedelta(seconds=10)
 
 @asynccontextmanager
 async def scheduling(client: Client, database: Database, flows: Mapping[str, FlowType]) -> AsyncIterator[None]:
-    """Make the flows' schedules, and do inside the block what they start."""
+    """Make the flows' schedules; do inside the block what they start, and what else is no flow."""
     worker = Worker(
         client,
         task_queue=SCHEDULES_TASK_QUEUE,
-        workflows=[EnrollInactive],
+        workflows=[EnrollInactive, ResendMessage],
         activities=[InactivityActivities(database, flows).enroll],
         workflow_runner=workflow_runner(),
         build_id=UNVERSIONED,

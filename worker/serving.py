@@ -63,7 +63,7 @@ async def serving(
         sender=settings.sender,
         settings_models={name: flow.settings_model for name, flow in flows.items()},
         unsubscribe_url=links.unsubscribe_url,
-        links={},
+        links={"confirm_url": links.confirm_url},
         rules=settings.sending_rules,
     )
     people = PeopleMail(handover, templates, Words.load(), settings.sender)

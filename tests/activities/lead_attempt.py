@@ -58,9 +58,7 @@ async def lead_activities(
         handover = Handover(database, Outgoing(mailer), threads)
         yield LeadActivities(
             database,
-            PeopleMail(
-                Handover(database, Outgoing(mailer), threads), Templates.load(), Words.load(), Settings().sender
-            ),
+            PeopleMail(handover, Templates.load(), Words.load(), Settings().sender),
             crm or DatabaseCrm(database),
             offer_url=lambda assignment_id, person_id: f"https://example.com/lead/{assignment_id}/{person_id}",
             queue_url=lambda assignment_id, person_id: f"https://example.com/queue/{assignment_id}/{person_id}",

@@ -14,10 +14,12 @@ from rehearsal.enrolled import Journey
 from rehearsal.journey import JourneyStarter
 from tests.emails.project import BODY, FOOTER
 from tests.flows import specimens
+from tests.topics import topics_toml
 from workflows.discovery import FlowClass
 
 MESSAGES = {
     "nurturing": ("guide", "case-study", "reminder"),
+    "caller": ("tip",),
     "drip": ("tip",),
     "marathon": ("tip",),
     "yearly": ("letter",),
@@ -32,6 +34,7 @@ def specimen_templates() -> Templates:
         root = Path(folder) / "emails"
         for shipped in ("layout", "people"):
             shutil.copytree(EMAILS / shipped, root / shipped)
+        _write(root / "topics.toml", topics_toml("specimens"))
         for locale in ("en", "es"):
             _write(root / "layout" / locale / "footer.mjml", FOOTER)
             for flow, names in MESSAGES.items():
