@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_address
+
 from domain.crm import Crm
 from domain.messages import Mailer
 from integrations.outbox.mailer import OutboxMailer
 from integrations.sendgrid.mailer import SendGridMailer
+from integrations.smtp.mailer import SmtpMailer
 from integrations.webhook.crm import WebhookCrm
-from runtime.settings import Settings, SettingsError
+from runtime.settings import MailerName, Settings, SettingsError
 from store.crm import DatabaseCrm
 from store.database import Database
 
@@ -16,18 +19,56 @@ _SHOWN_TO_CONTACTS = ("sender_email", "sender_name", "sender_postal_address", "s
 
 def make_mailer(settings: Settings) -> Mailer:
     """Raises: SettingsError if the chosen mailer lacks a setting."""
-    if settings.mailer == "outbox":
-        return OutboxMailer(settings.outbox_folder)
-    if settings.sendgrid_api_key is None:
-        raise SettingsError("SENDGRID_API_KEY: needed by CAUCE_MAILER=sendgrid")
-    unset = [name for name in _SHOWN_TO_CONTACTS if name not in settings.model_fields_set]
-    if settings.sendgrid_url == Settings.model_fields["sendgrid_url"].default and unset:
-        names = ", ".join(f"CAUCE_{name.upper()}" for name in unset)
-        raise SettingsError(f"{names}: still an example, and each email shows it: set it before emails go to people")
+    return _mailer(settings.mailer, settings)
+
+
+def _mailer(name: MailerName, settings: Settings) -> Mailer:
     try:
-        return SendGridMailer(settings.sendgrid_api_key.get_secret_value(), url=str(settings.sendgrid_url).rstrip("/"))
+        match name:
+            case "outbox":
+                return OutboxMailer(settings.outbox_folder)
+            case "sendgrid":
+                return _sendgrid(settings)
+            case "smtp":
+                return _smtp(settings)
     except ValueError as error:
         raise SettingsError(str(error)) from None
+
+
+def _sendgrid(settings: Settings) -> SendGridMailer:
+    if settings.sendgrid_api_key is None:
+        raise SettingsError("SENDGRID_API_KEY: needed by the mailer sendgrid")
+    if settings.sendgrid_url == Settings.model_fields["sendgrid_url"].default:
+        _require_no_examples(settings)
+    return SendGridMailer(settings.sendgrid_api_key.get_secret_value(), url=str(settings.sendgrid_url).rstrip("/"))
+
+
+def _smtp(settings: Settings) -> SmtpMailer:
+    user, password = settings.smtp_user, settings.smtp_password
+    if not settings.smtp_host:
+        raise SettingsError("CAUCE_SMTP_HOST: needed by the mailer smtp")
+    if (user is None) != (password is None):
+        raise SettingsError("CAUCE_SMTP_USER and CAUCE_SMTP_PASSWORD: needed together, or neither")
+    if not _is_this_machine(settings.smtp_host):
+        _require_no_examples(settings)
+        if password is not None and settings.smtp_security == "none":
+            raise SettingsError("CAUCE_SMTP_SECURITY: none would send the password in the clear; set starttls or tls")
+    login = None if user is None or password is None else (user, password.get_secret_value())
+    return SmtpMailer(settings.smtp_host, settings.smtp_port, settings.smtp_security, login)
+
+
+def _require_no_examples(settings: Settings) -> None:
+    unset = [name for name in _SHOWN_TO_CONTACTS if name not in settings.model_fields_set]
+    if unset:
+        names = ", ".join(f"CAUCE_{name.upper()}" for name in unset)
+        raise SettingsError(f"{names}: still an example, and each email shows it: set it before emails go to people")
+
+
+def _is_this_machine(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def make_crm(settings: Settings, database: Database) -> Crm:

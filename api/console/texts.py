@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from api.console.answer_texts import ANSWER_TEXTS
+from api.console.contact_texts import CONTACT_TEXTS
 
 Language = Literal["en", "es"]
 DEFAULT: Language = "en"
@@ -20,7 +21,7 @@ _CONSOLE: dict[Language, dict[str, str]] = {
         "temporal": "Temporal Web UI",
         "temporal_about": "Where each enrollment is, and what happens to it next.",
         "outbox_empty": "No emails yet: enroll a contact, and what the flow sends them appears here.",
-        "outbox_unused": "The outbox is not in use: emails go out through SendGrid (CAUCE_MAILER).",
+        "outbox_unused": "The outbox is not in use: emails go out through a provider (CAUCE_MAILER).",
         "subject": "Subject",
         "to": "To",
         "flow_step": "Flow and step",
@@ -34,16 +35,6 @@ _CONSOLE: dict[Language, dict[str, str]] = {
         "as_text": "Text part",
         "no_message": "There is no such message",
         "no_message_about": "The outbox has no message with this address.",
-        "unsubscribe": "Unsubscribe",
-        "ask_heading": "Stop receiving these emails?",
-        "ask_about": "You will get no more news, tips or offers from us. What you ask for yourself, such as a "
-        "receipt or a new password, still reaches you.",
-        "unsubscribe_button": "Yes, unsubscribe me",
-        "done_heading": "You are unsubscribed",
-        "done_about": "We will not send you these emails any more. There is nothing else to do.",
-        "bad_link_heading": "This link does not work",
-        "bad_link_about": "It may have been cut when it was copied. Open the link in the email itself, or answer the "
-        "email and ask us to unsubscribe you.",
     },
     "es": {
         "start": "Inicio",
@@ -56,7 +47,7 @@ _CONSOLE: dict[Language, dict[str, str]] = {
         "temporal": "Interfaz web de Temporal",
         "temporal_about": "Dónde está cada inscripción y qué le sucede después.",
         "outbox_empty": "Aún no hay correos: inscribe un contacto y lo que el flujo le envíe aparecerá aquí.",
-        "outbox_unused": "La bandeja de salida no está en uso: los correos salen por SendGrid (CAUCE_MAILER).",
+        "outbox_unused": "La bandeja de salida no está en uso: los correos salen por un proveedor (CAUCE_MAILER).",
         "subject": "Asunto",
         "to": "Para",
         "flow_step": "Flujo y paso",
@@ -70,21 +61,11 @@ _CONSOLE: dict[Language, dict[str, str]] = {
         "as_text": "Parte de texto",
         "no_message": "Ese mensaje no existe",
         "no_message_about": "La bandeja de salida no tiene ningún mensaje en esta dirección.",
-        "unsubscribe": "Darse de baja",
-        "ask_heading": "¿Dejar de recibir estos correos?",
-        "ask_about": "No te enviaremos más novedades, consejos ni ofertas. Lo que pidas, como un "
-        "recibo o una nueva contraseña, te seguirá llegando.",
-        "unsubscribe_button": "Sí, darme de baja",
-        "done_heading": "Te has dado de baja",
-        "done_about": "No volveremos a enviarte estos correos. No tienes que hacer nada más.",
-        "bad_link_heading": "Este enlace no funciona",
-        "bad_link_about": "Puede que se haya cortado al copiarlo. Abre el enlace desde el propio correo, o responde al "
-        "correo y pide que te demos de baja.",
     },
 }
 
 TEXTS: dict[Language, dict[str, str]] = {
-    language: {**texts, **ANSWER_TEXTS[language]} for language, texts in _CONSOLE.items()
+    language: {**texts, **ANSWER_TEXTS[language], **CONTACT_TEXTS[language]} for language, texts in _CONSOLE.items()
 }
 
 

@@ -141,6 +141,16 @@ class MailerContract:
         assert arrived.from_name == "Marisol Bcc: eve@example.net body"
         assert arrived.subject == "Hola Bcc: eve@example.net body"
 
+    def test_what_looks_like_encoded_words_begins_no_header(self, provider: Provider) -> None:
+        word = "=?utf-8?q?Ada=0D=0ABcc:_eve@example.net?="
+        sender = MARISOL.model_copy(update={"name": word})
+        provider.mailer.send(a_message(to_name=word, subject=f"{word} {word}", sender=sender))
+        [arrived] = provider.arrived()
+        assert "bcc" not in arrived.headers
+        for text in (arrived.to_name, arrived.from_name, arrived.subject):
+            assert "eve@example.net" in text
+            assert len(text.splitlines()) == 1
+
     @pytest.mark.parametrize(
         "address",
         [

@@ -1,0 +1,59 @@
+"""What a thousand messages live through while processes are killed: none is lost, none comes twice, doubts are listed.
+
+`CAUCE_TEST_STORM=1000 make test ARGS="tests/chaos -s"` prints the figures of each storm.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from store.tables import MessageRow
+from tests.chaos.storm import SERIES, Storm
+from tests.waiting import until
+
+MESSAGES = int(os.environ.get("CAUCE_TEST_STORM", "200"))
+PATIENCE = 120 + MESSAGES / 2
+pytestmark = pytest.mark.timeout(300 + MESSAGES)
+
+
+@pytest.mark.parametrize("disturbed", ["worker", "postgres", "temporal"])
+async def test_in_a_storm_no_message_is_lost_none_comes_twice_and_every_doubt_is_listed(
+    tmp_path: Path, disturbed: str
+) -> None:
+    began = time.monotonic()
+    async with Storm(tmp_path, seed=MESSAGES).raging() as storm:
+        await storm.enroll(MESSAGES // len(SERIES))
+        if disturbed == "worker":
+            disturbing = asyncio.create_task(storm.kill_workers())
+        else:
+            await until(lambda: len(storm.sendgrid.accepted) > MESSAGES // 4, within=PATIENCE)
+            restart = storm.restart_postgres if disturbed == "postgres" else storm.restart_temporal
+            disturbing = asyncio.create_task(restart())
+        await until(storm.all_ended, within=PATIENCE, every=0.5)
+        disturbing.cancel()
+        rows = await storm.messages()
+        taken = Counter(body["custom_args"]["cauce_message_id"] for body in storm.sendgrid.accepted)
+        print(told(rows, taken, storm, time.monotonic() - began))  # noqa: T201 (the figures are asked for)
+    assert storm.kills[disturbed] >= 1
+    assert Counter(row.step for row in rows) == dict.fromkeys(SERIES, MESSAGES // len(SERIES))
+    assert {row.status for row in rows} <= {"sent", "unconfirmed"}
+    assert max(taken.values()) == 1
+    assert [row.id for row in rows if row.status == "sent" and not taken[row.id]] == []
+    assert taken.keys() <= {row.id for row in rows}
+
+
+def told(rows: list[MessageRow], taken: Counter[str], storm: Storm, seconds: float) -> str:
+    doubts = [row for row in rows if row.status == "unconfirmed"]
+    return (
+        f"\n{len(rows)} messages in {seconds:.0f} s, killed: {dict(storm.kills)}, "
+        f"the provider: {dict(storm.sendgrid.weather)}"
+        f"\nsent {len(rows) - len(doubts)}, lost {sum(row.status == 'sent' and not taken[row.id] for row in rows)}, "
+        f"duplicated {sum(count > 1 for count in taken.values())}, unconfirmed {len(doubts)}, "
+        f"of which the provider has {sum(taken[row.id] for row in doubts)}"
+    )
