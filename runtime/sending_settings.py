@@ -47,7 +47,7 @@ class SendingSettings(BaseSettings):
         "go out; default: none are quiet",
     )
     sending_days: Annotated[tuple[Weekday, ...], NoDecode, BeforeValidator(_days)] = Field(
-        default=tuple(Weekday), min_length=1, description="comma-separated weekdays on which there are sending hours"
+        default=(), description="comma-separated weekdays on which there are sending hours; none: every day"
     )
     sending_on_holidays: bool = Field(
         default=False, description="whether there are sending hours on public holidays of the contact's country"
@@ -88,12 +88,11 @@ class SendingSettings(BaseSettings):
         )
 
     def _hours(self) -> SendingHours | None:
-        restricted = self.sending_days != tuple(Weekday)
-        if self.sending_hours is None and not restricted:
+        if self.sending_hours is None and not self.sending_days:
             return None
         limits = _read_hours(self.sending_hours or "00:00-24:00")
         return SendingHours.model_validate(
-            {**limits, "days": self.sending_days, "on_holidays": self.sending_on_holidays}
+            {**limits, "days": self.sending_days or tuple(Weekday), "on_holidays": self.sending_on_holidays}
         )
 
 

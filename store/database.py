@@ -60,6 +60,20 @@ class Database:
                 f"the database is at migration {found or 'none'}, this code needs {wanted}: run `cauce migrate`"
             )
 
+    async def forget_deleted(self) -> bool:
+        """Leave no copy of what was deleted in SQLite's write-ahead log; answer whether that could be done now.
+
+        PostgreSQL overwrites what was deleted by itself, by its vacuum.
+        """
+        if self.url.get_backend_name() != "sqlite":
+            return True
+        async with self._engine.connect() as connection:
+            # Past SQLAlchemy, which would begin a transaction first: there is no checkpoint within one.
+            driver: Any = (await connection.get_raw_connection()).driver_connection
+            async with driver.execute("PRAGMA wal_checkpoint(TRUNCATE)") as cursor:
+                (busy, *_) = await cursor.fetchone()
+        return not busy
+
     async def close(self) -> None:
         await self._engine.dispose()
 
@@ -74,13 +88,17 @@ def migrate(url: str, address_key: str) -> str:
         Path(parsed.database).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     blocking = parsed.set(drivername=parsed.drivername.replace("+aiosqlite", ""))
     engine = create_engine(blocking)
-    if engine.dialect.name == "sqlite":
-        _prepare_sqlite(engine)
+    is_sqlite = engine.dialect.name == "sqlite"
+    if is_sqlite:
+        # SQLite alters a table by copying it and dropping the old one, which other tables refer to.
+        _prepare_sqlite(engine, foreign_keys=False)
     with engine.begin() as connection:
         config = _alembic()
         config.attributes["connection"] = connection
         config.attributes["address_key"] = address_key
         command.upgrade(config, "head")
+        if is_sqlite and connection.exec_driver_sql("PRAGMA foreign_key_check").first():
+            raise DatabaseNotReady("a migration would leave rows that refer to nothing: nothing was changed")
     engine.dispose()
     return latest_revision()
 
@@ -123,11 +141,18 @@ def _engine(url: URL) -> AsyncEngine:
     )
 
 
-def _prepare_sqlite(engine: Any) -> None:
+def _prepare_sqlite(engine: Any, *, foreign_keys: bool = True) -> None:
     @event.listens_for(engine, "connect")
     def _connect(connection: Any, _record: object) -> None:
         connection.isolation_level = None  # transactions are ours to begin, see _begin
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=15000"):
+        # What is deleted is overwritten with zeros: else it would lie in the file until its place is needed.
+        for pragma in (
+            "journal_mode=WAL",
+            "synchronous=FULL",
+            f"foreign_keys={'ON' if foreign_keys else 'OFF'}",
+            "busy_timeout=15000",
+            "secure_delete=ON",
+        ):
             connection.execute(f"PRAGMA {pragma}").close()
 
     @event.listens_for(engine, "begin")

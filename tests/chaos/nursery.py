@@ -13,9 +13,13 @@ from functools import partial
 from cli.runner import run, until_signalled
 from runtime.settings import load_settings
 from worker.process import run_worker
+from workflows.builds import build_id
+from workflows.discovery import discover_flows
 
 
 def main() -> None:
+    for flow in discover_flows().values():
+        build_id(flow)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody asks how its children ended
     for _ in sys.stdin:
         child = os.fork()

@@ -17,7 +17,7 @@ from store.tables import MessageRow
 from tests.chaos.storm import SERIES, Storm
 from tests.waiting import until
 
-MESSAGES = int(os.environ.get("CAUCE_TEST_STORM", "200"))
+MESSAGES = int(os.environ.get("CAUCE_TEST_STORM", "100"))
 PATIENCE = 120 + MESSAGES / 2
 pytestmark = pytest.mark.timeout(300 + MESSAGES)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -219,6 +220,10 @@ def _fits(path: str, template: str) -> bool:
 
 
 def _default(value: object) -> str:
-    if value is None or value == ():
+    if value in (None, (), timedelta(0)):
         return "none"
+    if isinstance(value, timedelta):
+        seconds = {"d": 86_400, "h": 3_600, "m": 60, "s": 1}
+        unit = next(unit for unit, length in seconds.items() if value.total_seconds() % length == 0)
+        return f"{value.total_seconds() / seconds[unit]:g}{unit}"
     return f"{value:g}" if isinstance(value, float) else str(value).rstrip("/")

@@ -1,0 +1,91 @@
+"""What migrations make of the data that is there."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+
+import pytest
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import Engine, create_engine, text
+from sqlalchemy.engine import make_url
+
+from store.database import Database, migrate
+from store.suppressions import suppressions_of
+from tests.address_keys import ADDRESS_KEYS
+
+ADA = "ada@example.com"
+
+
+@pytest.fixture
+def before(database_url: str) -> Engine:
+    """A database as it was before email could be trusted, with something of everything that changes."""
+    url = make_url(database_url)
+    engine = create_engine(url.set(drivername=url.drivername.replace("postgresql", "postgresql+psycopg")))
+    to(engine, "0003", back=True)
+    address = hashlib.sha256(ADA.encode()).hexdigest()
+    with engine.begin() as connection:
+        connection.execute(
+            text(
+                "INSERT INTO contacts (id, email, first_name, last_name, locale, time_zone, score, attributes,"
+                " created_at, updated_at) VALUES ('a', :ada, '', '', 'en', 'UTC', 0, '{}', '2026-01-01', '2026-01-01'),"
+                " ('b', 'bo@example.com', '', '', 'en', 'Asia/Tokyo', 0, '{}', '2026-01-01', '2026-01-01')"
+            ),
+            {"ada": ADA},
+        )
+        for granted in (True, False):
+            connection.execute(
+                text(
+                    "INSERT INTO consents (id, contact_id, topic, granted, source, recorded_at)"
+                    " VALUES (:id, 'a', 'offers', :granted, 'api', '2026-01-01')"
+                ),
+                {"id": f"consent-{granted}", "granted": granted},
+            )
+        for reason in ("bounced", "complained", "sunset", "unsubscribed"):
+            connection.execute(
+                text("INSERT INTO suppressions (email_hash, reason, created_at) VALUES (:hash, :reason, '2026-01-01')"),
+                {"hash": address, "reason": reason},
+            )
+    return engine
+
+
+def to(engine: Engine, revision: str, *, back: bool = False) -> None:
+    config = Config()
+    config.set_main_option("script_location", "store/migrations")
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        config.attributes["address_key"] = ADDRESS_KEYS[0]
+        (command.downgrade if back else command.upgrade)(config, revision)
+
+
+async def test_consent_and_suppressions_keep_their_meaning_and_unknown_zones_are_unknown(
+    before: Engine, database_url: str
+) -> None:
+    await asyncio.to_thread(migrate, database_url, ADDRESS_KEYS[0])
+    with before.connect() as connection:
+        zones = connection.execute(text("SELECT id, time_zone FROM contacts ORDER BY id")).all()
+        states = connection.execute(text("SELECT id, state, recorded_by FROM consents ORDER BY id")).all()
+        hashes = connection.execute(text("SELECT DISTINCT email_hash FROM suppressions")).all()
+    assert [tuple(row) for row in zones] == [("a", None), ("b", "Asia/Tokyo")]
+    assert [tuple(row) for row in states] == [
+        ("consent-False", "withdrawn", "api"),
+        ("consent-True", "granted", "api"),
+    ]
+    assert hashes != [(hashlib.sha256(ADA.encode()).hexdigest(),)]
+    opened = Database(database_url, ADDRESS_KEYS)
+    async with opened.read() as session:
+        assert await suppressions_of(session, ADA) == {"hard_bounce", "complaint", "sunset", "unsubscribed"}
+    await opened.close()
+    before.dispose()
+
+
+def test_a_migration_that_is_undone_leaves_what_was_there(before: Engine) -> None:
+    to(before, "0004")
+    to(before, "0003", back=True)
+    with before.connect() as connection:
+        granted = connection.execute(text("SELECT id FROM consents WHERE granted")).all()
+        reasons = connection.execute(text("SELECT reason FROM suppressions ORDER BY reason")).all()
+    assert [tuple(row) for row in granted] == [("consent-True",)]
+    assert [reason for (reason,) in reasons] == ["bounced", "complained", "sunset", "unsubscribed"]
+    before.dispose()
