@@ -9,7 +9,7 @@ from typing import NamedTuple
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from domain.circuit import CircuitRules, Probe, Send, WaitUntil, ask_again
-from domain.messages import InOutage, Mailer
+from domain.messages import InOutage, Mailer, MessageStatus
 from store import providers
 from store.tables import MessageRow, now
 
@@ -58,7 +58,7 @@ class Outgoing:
 
     async def way(self, session: AsyncSession, row: MessageRow, in_outage: InOutage) -> Way | NoWay:
         """Choose a provider. One that may have the message already, for all we know, is the only one to get it."""
-        bound_to = self.mailers.get(_in_doubt_at(row) or "")
+        bound_to = self.mailers.get(_may_have_it(row) or "")
         if bound_to is not None:
             return await self._by(session, row, bound_to)
         first = await self._by(session, row, self._primary)
@@ -95,6 +95,8 @@ class Outgoing:
         await providers.keep_circuit(session, provider, circuit.failed(permission, now(), self._rules))
 
 
-def _in_doubt_at(row: MessageRow) -> str | None:
+def _may_have_it(row: MessageRow) -> str | None:
     """The provider that may have the message: it was handed to it, and nobody could say what came of that."""
+    if row.status == MessageStatus.SENDING:
+        return row.provider
     return next((str(each["provider"]) for each in row.attempts if each.get("outcome") == "unconfirmed"), None)

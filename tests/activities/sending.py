@@ -45,10 +45,9 @@ class Paused(NamedTuple):
 class Post:
     """A provider that takes every message, or raises what the test put into `trouble`."""
 
-    idempotent = False
-
-    def __init__(self, name: str = "post") -> None:
+    def __init__(self, name: str = "post", *, idempotent: bool = False) -> None:
         self.name = name
+        self.idempotent = idempotent
         self.taken: list[str] = []
         self.calls = 0
         self.trouble: MailerError | None = None

@@ -237,6 +237,23 @@ async def test_what_the_first_provider_may_have_never_goes_to_the_second(databas
     assert first.taken == [message.id, message.id]
 
 
+async def test_what_an_idempotent_provider_may_have_goes_to_it_again_and_to_no_other(database: Database) -> None:
+    first, second = Post("first", idempotent=True), Post("second")
+    outgoing = Outgoing(first, second, failover_after=timedelta(0), rules=CircuitRules(failures_to_open=1))
+    async with desk(database, outgoing) as at:
+        cut_off, other = await entered(at, 2)
+        await at.send(cut_off)
+        async with database.write() as session:
+            (row,) = await at.messages()
+            row.status = MessageStatus.SENDING  # as a worker leaves it that is killed
+            session.add(row)
+        first.trouble = AWAY
+        await at.send(other)
+        assert sent(await at.send(other))
+        seconds(await at.send(cut_off), "ProviderPaused")
+    assert (len(first.taken), len(second.taken)) == (1, 1)
+
+
 async def test_a_step_may_have_a_task_given_in_place_of_its_message(database: Database) -> None:
     post = Post()
     outgoing = Outgoing(post, failover_after=MINUTE, rules=CircuitRules(failures_to_open=1))
