@@ -24,6 +24,7 @@ from cli.machine import temporal_server
 from cli.pollers import pollers
 from domain.flows import EMAIL_TASK_QUEUE, RECORDS_TASK_QUEUE, flow_task_queue
 from emails.templates import Templates
+from emails.topics import Topics
 from runtime.databases import open_database
 from runtime.deployments import POLLED_WITHIN, Deployments
 from runtime.providers import make_mailer
@@ -118,6 +119,7 @@ def _templates() -> str:
     for name, flow in flows.items():
         templates.check(name, flow.settings_model)
     templates.check_people()
+    Topics.load()
     return ", ".join(flows)
 
 

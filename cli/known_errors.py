@@ -19,9 +19,10 @@ def _told_of_what_takes_long_to_import(error: Exception) -> str | None:
     from sqlalchemy.exc import DBAPIError
 
     from emails.templates import TemplateError
+    from emails.topics import TopicsError
     from store.database import DatabaseNotReady
 
-    if isinstance(error, DatabaseNotReady | TemplateError):
+    if isinstance(error, DatabaseNotReady | TemplateError | TopicsError):
         return str(error)
     if isinstance(error, DBAPIError):
         said = str(error.orig).strip().partition("\n")[0]

@@ -13,12 +13,12 @@ from typing import Any
 
 from pydantic import AnyHttpUrl
 from temporalio.client import Client
-from temporalio.contrib.pydantic import pydantic_data_converter
 
 from cli.failures import CommandFailed
 from cli.ports import LOOPBACK, unused_port
 from cli.readiness import Readiness
 from cli.supervisor import Program
+from runtime.encryption import data_converter
 from runtime.settings import Settings
 from runtime.temporal import DEFAULT_ADDRESS, SEARCH_ATTRIBUTES
 from workflows.discovery import discover_flows
@@ -100,7 +100,8 @@ class Machine:
 
     async def connect(self) -> Client:
         """A client of this machine's Temporal server, whatever the user's environment says of others."""
-        return await Client.connect(self.temporal_address, namespace=NAMESPACE, data_converter=pydantic_data_converter)
+        converter = data_converter(self.settings.encryption_keys)
+        return await Client.connect(self.temporal_address, namespace=NAMESPACE, data_converter=converter)
 
     def temporal(self) -> Program:
         options = {
@@ -110,6 +111,8 @@ class Machine:
             "--ui-port": str(self._ports.temporal_ui),
             "--log-level": "warn",
         }
+        if self.settings.encryption_keys:
+            options["--ui-codec-endpoint"] = f"{self.api_url}/codec"
         command = (str(self._server), "server", "start-dev", *(word for option in options.items() for word in option))
         for attribute in SEARCH_ATTRIBUTES:
             command += ("--search-attribute", f"{attribute.name}=Keyword")

@@ -16,8 +16,8 @@ from domain.durations import in_words
 
 BEGINNING = "entering"
 """What a wait follows if it is the first step: no step may have this name."""
-MAX_SUMMARY = 400
-"""Bytes that a Temporal server accepts, by default, in a summary."""
+MAX_SUMMARY = 256
+"""Bytes. A Temporal server accepts 400 by default; the rest is for what makes an encrypted payload of a text."""
 _TIMER = re.compile(r"(?P<step>\S+): until .*?(?: after (?P<trail>.*?))?(?:, or (?P<event>\S+))?")
 _ACTIVITY = re.compile(r"(?P<words>.+?)(?: after (?P<trail>.*))?")
 _PASSED = re.compile(r"(?P<step>[^\s:]+)(?:: (?P<answer>yes|no|skipped)(?: by (?P<event>\S+))?)?")
@@ -66,7 +66,7 @@ def read_timer_summary(summary: str) -> tuple[str, list[Passed]]:
 
 
 def shortened(summary: str) -> str:
-    """As much of it as a server accepts."""
+    """As much of it as may be."""
     return summary.encode()[:MAX_SUMMARY].decode(errors="ignore")
 
 

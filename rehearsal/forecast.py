@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 from enum import StrEnum
 
 from temporalio.client import Client, WorkflowHistory
-from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.worker import Replayer
 
 from domain.flows import OnEdit
@@ -103,7 +102,7 @@ class Forecaster:
     async def _on_this_version(self, run: OpenRun, history: WorkflowHistory, step: str | None) -> Forecast:
         """Such a run replays, unless something changed that its build id does not cover."""
         replayer = Replayer(
-            workflows=[self._flow], workflow_runner=workflow_runner(), data_converter=pydantic_data_converter
+            workflows=[self._flow], workflow_runner=workflow_runner(), data_converter=self._client.data_converter
         )
         failure = (await replayer.replay_workflow(history, raise_on_replay_failure=False)).replay_failure
         if failure is None:

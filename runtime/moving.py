@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import AsyncIterator, Collection, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 from temporalio.api.enums.v1 import PendingActivityState
@@ -15,6 +15,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from domain.flows import FlowType, flow_task_queue
 from runtime.dispatch import Dispatcher
+from runtime.encryption import CannotDecrypt
 from runtime.recall import Unreadable, recall
 from runtime.temporal import RPC_TIMEOUT
 from store import enrollments
@@ -49,9 +50,17 @@ async def open_runs(client: Client, flow: str) -> AsyncIterator[OpenRun]:
             flow=flow,
             workflow_id=run.id,
             run_id=run.run_id,
-            enrollment_id=await run.memo_value("enrollment_id", ""),
+            enrollment_id=await _enrollment_of(run),
             build=build,
         )
+
+
+async def _enrollment_of(run: WorkflowExecution) -> str:
+    """Empty if it says none, or nothing that can be decrypted: whoever asks for the run's memory is told why."""
+    enrollment_id = ""
+    with suppress(CannotDecrypt):
+        enrollment_id = await run.memo_value("enrollment_id", "")
+    return enrollment_id
 
 
 async def _build_now(client: Client, run: WorkflowExecution) -> str | None:

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from temporalio.client import Client
-from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
+from temporalio.common import (
+    SearchAttributePair,
+    TypedSearchAttributes,
+    WorkflowIDConflictPolicy,
+    WorkflowIDReusePolicy,
+)
 
 from domain.flows import SCHEDULES_TASK_QUEUE
 from runtime.runs import reaching_temporal
-from runtime.temporal import RPC_TIMEOUT
+from runtime.temporal import CONTACT_ID, RPC_TIMEOUT
 from store.tables import MessageRow
 
 
@@ -21,6 +26,7 @@ async def start_resend(client: Client, row: MessageRow) -> bool:
             task_queue=SCHEDULES_TASK_QUEUE,
             id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
             id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
+            search_attributes=TypedSearchAttributes([SearchAttributePair(CONTACT_ID, row.contact_id)]),
             static_summary="Resend a message that was in doubt",
             rpc_timeout=RPC_TIMEOUT,
         )

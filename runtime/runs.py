@@ -11,6 +11,7 @@ from temporalio.client import Client, WorkflowExecutionStatus, WorkflowHandle
 from temporalio.service import RPCError, RPCStatusCode
 
 from domain.flows import Exit, Outcome, enrollment_workflow_id
+from runtime.encryption import CannotDecrypt
 from runtime.temporal import RPC_TIMEOUT
 from store import enrollments
 from store.database import Database
@@ -47,7 +48,7 @@ class Runs:
         return self._client.get_workflow_handle(enrollment_workflow_id(enrollment.flow, enrollment.contact_id))
 
     async def is_running(self, enrollment: EnrollmentRow) -> bool:
-        """Whether the open run under the workflow id is this enrollment's. Raises: RPCError."""
+        """Whether the open run under the workflow id is this enrollment's. Raises: RPCError, CannotDecrypt."""
         newest = await self.handle(enrollment).describe(rpc_timeout=RPC_TIMEOUT)
         return (
             newest.status is WorkflowExecutionStatus.RUNNING
@@ -71,6 +72,8 @@ def reaching_temporal() -> Iterator[None]:
             raise RunGone from error
         refused = error.status in _REFUSALS
         raise (TemporalRefused if refused else TemporalUnavailable)(f"{error.status.name}: {error.message}") from error
+    except CannotDecrypt as error:
+        raise TemporalRefused(str(error)) from error
     except RuntimeError as error:  # what a lazy client raises while it cannot connect
         raise TemporalUnavailable("no connection") from error
 

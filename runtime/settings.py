@@ -8,11 +8,15 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import AnyHttpUrl, Field, SecretStr, ValidationError, ValidationInfo, field_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import NoDecode, SettingsConfigDict
 
 from domain.contacts import EmailAddress
 from domain.messages import Sender
+from integrations.sendgrid.webhook_key import WebhookKey
+from runtime.encryption_keys import EncryptionKey, read_keys
+from runtime.sending_settings import SendingSettings
 
+MailerName = Literal["outbox", "sendgrid", "smtp"]
 MIN_KEY_LENGTH = 16
 _LONG_ENOUGH = f"needs {MIN_KEY_LENGTH} characters or more; make one with: openssl rand -hex 24"
 
@@ -21,7 +25,7 @@ class SettingsError(Exception):
     """A variable of the environment is wrong: the text names it, its fault and the mend, without its value."""
 
 
-class Settings(BaseSettings):
+class Settings(SendingSettings):
     """Every variable starts with `CAUCE_`, but the key that SendGrid's own tools read too.
 
     The Temporal connection is not here: `temporalio.envconfig` reads `TEMPORAL_ADDRESS`, `TEMPORAL_NAMESPACE`,
@@ -51,7 +55,16 @@ class Settings(BaseSettings):
         min_length=MIN_KEY_LENGTH,
         description="signs links in emails; default: kept in the data folder, made at the first start",
     )
-    mailer: Literal["outbox", "sendgrid"] = Field(default="outbox", description="who gets the emails")
+    previous_secret_keys: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
+        default=(),
+        description="comma-separated, from before: opt-out links and suppressions made with them still count",
+    )
+    encryption_keys: Annotated[tuple[EncryptionKey, ...], NoDecode] = Field(
+        default=(),
+        description="comma-separated id:base64 of 32 bytes: what Temporal keeps is encrypted with the first, "
+        "decrypted with any; none: in plain",
+    )
+    mailer: MailerName = Field(default="outbox", description="who gets the emails")
     email_rate: float = Field(default=100, gt=0, description="emails a second at the most, over all workers")
     email_threads: int = Field(default=16, gt=0, le=256, description="emails handed over at once, by one worker")
     sendgrid_api_key: SecretStr | None = Field(
@@ -60,12 +73,29 @@ class Settings(BaseSettings):
     sendgrid_url: AnyHttpUrl = Field(
         default=AnyHttpUrl("https://api.sendgrid.com"), description="SendGrid's address, or that of a stand-in"
     )
+    sendgrid_webhook_key: str | None = Field(
+        default=None,
+        description="verification key of SendGrid's event webhook; without it, its events need an API key",
+    )
+    count_automated: bool = Field(
+        default=False, description="whether opens and clicks that machines did count as the contact's"
+    )
+    smtp_host: str | None = Field(default=None, description="the mail server's name or address")
+    smtp_port: int = Field(default=587, ge=1, le=65535, description="the mail server's port: mostly 465 with tls")
+    smtp_security: Literal["starttls", "tls", "none"] = Field(
+        default="starttls", description="TLS after a greeting in the clear, from the first byte on, or none"
+    )
+    smtp_user: str | None = Field(default=None, description="who logs in to the mail server; default: nobody")
+    smtp_password: SecretStr | None = Field(default=None, description="password of that user")
     sender_name: str = Field(default="Cauce", min_length=1, description="who emails come from")
     sender_email: EmailAddress = Field(default="hello@example.com", description="the address that emails come from")
     sender_postal_address: str = Field(
         default="1 Example Street, Example City", min_length=1, description="postal address in each email's footer"
     )
     sender_website: AnyHttpUrl = Field(default=AnyHttpUrl("https://example.com"), description="where emails lead to")
+    double_opt_in: bool = Field(
+        default=False, description="whether contacts confirm by a link what the API says that they agreed to"
+    )
     crm_webhook_url: AnyHttpUrl | None = Field(
         default=None, description="where changes of contacts by flows are posted to; none: nowhere"
     )
@@ -88,16 +118,28 @@ class Settings(BaseSettings):
     )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(default="INFO", description="least level logged")
 
-    @field_validator("api_keys", mode="before")
+    @field_validator("api_keys", "previous_secret_keys", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         return tuple(key.strip() for key in value.split(",") if key.strip()) if isinstance(value, str) else value
 
-    @field_validator("api_keys")
+    @field_validator("api_keys", "previous_secret_keys")
     @classmethod
     def _long_enough(cls, value: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
         if any(len(key.get_secret_value()) < MIN_KEY_LENGTH for key in value):
             raise ValueError(f"each key {_LONG_ENOUGH}")
+        return value
+
+    @field_validator("encryption_keys", mode="before")
+    @classmethod
+    def _read_encryption_keys(cls, value: object) -> object:
+        return read_keys(value) if isinstance(value, str) else value
+
+    @field_validator("sendgrid_webhook_key")
+    @classmethod
+    def _is_a_key(cls, value: str | None) -> str | None:
+        if value is not None:
+            WebhookKey(value)
         return value
 
     @field_validator("crm_webhook_secret")
@@ -124,6 +166,10 @@ class Settings(BaseSettings):
         if self.database_url is not None:
             return self.database_url.get_secret_value()
         return f"sqlite:///{self.data_dir.resolve() / 'cauce.db'}"
+
+    def secret_keys(self) -> list[str]:
+        """The key that signs and hashes now, and then those from before. Raises: SettingsError."""
+        return [self.resolved_secret_key(), *(key.get_secret_value() for key in self.previous_secret_keys)]
 
     def resolved_secret_key(self) -> str:
         """The key that signs links; without `CAUCE_SECRET_KEY` one is made once and kept in the data folder."""

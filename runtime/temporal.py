@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Sequence
 from datetime import timedelta
 
 from temporalio.client import Client
 from temporalio.common import SearchAttributeKey
-from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.envconfig import ClientConfig, ClientConnectConfig
 from temporalio.runtime import PrometheusConfig, Runtime, TelemetryConfig
 
 from domain.flows import STATE_ATTRIBUTE
+from runtime.encryption import data_converter
+from runtime.encryption_keys import EncryptionKey
 from runtime.settings import SettingsError
 
 DEFAULT_ADDRESS = "127.0.0.1:7233"
@@ -35,14 +37,21 @@ def temporal_address() -> str:
     return str(_configuration()["target_host"])
 
 
-async def connect(*, lazy: bool = False, identity: str | None = None, runtime: Runtime | None = None) -> Client:
+async def connect(
+    keys: Sequence[EncryptionKey],
+    *,
+    lazy: bool = False,
+    identity: str | None = None,
+    runtime: Runtime | None = None,
+) -> Client:
     """Connect as `TEMPORAL_ADDRESS`, `TEMPORAL_NAMESPACE`, `TEMPORAL_PROFILE` or the profile file say.
 
+    `keys` are the settings' own, by which payloads are encrypted and read.
     `lazy` connects at the first call, so that a process can start while the server is down; a worker cannot use such
     a client. Raises: SettingsError; RuntimeError while the server cannot be reached.
     """
     return await Client.connect(
-        **_configuration(), data_converter=pydantic_data_converter, lazy=lazy, identity=identity, runtime=runtime
+        **_configuration(), data_converter=data_converter(keys), lazy=lazy, identity=identity, runtime=runtime
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from base64 import b64encode
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -24,8 +25,9 @@ ANOTHER_TEMPORAL = {"TEMPORAL_PROFILE": "abroad", "TEMPORAL_NAMESPACE": "abroad"
 
 @pytest.fixture(scope="module")
 def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
-    """One for all. Its user works with another Temporal, and has an API key."""
-    with Up(tmp_path_factory.mktemp("up"), "--demo", CAUCE_API_KEYS=KEY, **ANOTHER_TEMPORAL) as started:
+    """One for all. Its user works with another Temporal, has an API key, and encrypts."""
+    keys = {"CAUCE_API_KEYS": KEY, "CAUCE_ENCRYPTION_KEYS": f"2026-11:{b64encode(bytes(32)).decode()}"}
+    with Up(tmp_path_factory.mktemp("up"), "--demo", **keys, **ANOTHER_TEMPORAL) as started:
         yield started
 
 
@@ -56,6 +58,33 @@ def test_every_address_that_it_names_answers(up: Up) -> None:
         assert address in up.output
         assert httpx.get(address, auth=("", KEY), follow_redirects=True, trust_env=False).is_success, address
     assert str(up.data_dir / "logs") in up.output
+
+
+def test_the_web_ui_knows_where_it_gets_payloads_decrypted(up: Up) -> None:
+    told = httpx.get(f"{up.temporal_ui_url}/api/v1/settings", trust_env=False).json()["Codec"]["Endpoint"]
+    assert told == f"{up.api_url}/codec"
+    headers = {"Origin": up.temporal_ui_url}
+    answer = httpx.post(f"{told}/encode", json={"payloads": [{}]}, headers=headers, auth=("", KEY), trust_env=False)
+    assert answer.json()["payloads"][0]["metadata"]["encryption-key-id"] == b64encode(b"2026-11").decode()
+
+
+def test_what_api_and_worker_tell_temporal_is_encrypted(up: Up) -> None:
+    workflows = f"{up.temporal_ui_url}/api/v1/namespaces/default/workflows"
+
+    def read(address: str, **query: str) -> Any:
+        return httpx.get(address, params=query, trust_env=False).json()
+
+    def encodings() -> set[str]:
+        """Of the API's orders to runs and of the worker's to activities; empty until there are both."""
+        found: dict[str, set[str]] = {}
+        for run in read(workflows, query="CauceContactId IS NOT NULL").get("executions", []):
+            for event in read(f"{workflows}/{run['execution']['workflowId']}/history")["history"]["events"]:
+                for kind in ("workflowExecutionStarted", "activityTaskScheduled"):
+                    for payload in event.get(f"{kind}EventAttributes", {}).get("input", {}).get("payloads", []):
+                        found.setdefault(kind, set()).add(payload["metadata"]["encoding"])
+        return set().union(*found.values()) if len(found) == 2 else set()
+
+    assert eventually("orders", encodings) == {b64encode(b"binary/encrypted").decode()}
 
 
 def test_demo_shows_each_flow_in_a_state_of_its_own(up: Up) -> None:

@@ -34,6 +34,7 @@ from store.events import record_event
 from store.tables import ContactRow, EnrollmentRow, EventRow, MessageRow, new_id, now
 from tests.editing.tour_before import TourBefore
 from tests.emails.project import BODY, FOOTER
+from tests.topics import topics_toml
 from tests.waiting import until
 from worker.process import conducting
 from worker.serving import serving
@@ -172,7 +173,7 @@ class Fleet:
 def _templates(folder: Path) -> Templates:
     root = folder / "emails"
     texts: Mapping[str, str] = {f"layout/{locale}/footer.mjml": FOOTER for locale in ("en", "es")}
-    files: dict[str, str] = dict(texts)
+    files: dict[str, str] = {**texts, "topics.toml": topics_toml("specimens")}
     for message in MESSAGES:
         files[f"{FLOW}/{message}/message.toml"] = 'class = "relationship"\ntopic = "specimens"\n'
         for locale in ("en", "es"):
