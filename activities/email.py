@@ -13,7 +13,7 @@ from temporalio import activity
 from activities.handover import Defer, Handover, Skip
 from domain.contacts import Contact
 from domain.flows import Exit, FlowSettings
-from domain.messages import EmailMessage, InOutage, MessageClass, MessageStatus, Sender, SendResult
+from domain.messages import REACHED, EmailMessage, InOutage, MessageClass, MessageStatus, Sender, SendResult
 from domain.sending_rules import Decision, Recipient, Ruling, SendingRules, decide
 from emails.folder import MessageType
 from emails.templates import Templates
@@ -90,11 +90,14 @@ class EmailActivities:
         )
         if row.status == MessageStatus.READY:
             row = await self._given_up(row.id)
+        # A provider may have told already what became of it: to the flow that is no other thing than sent.
+        status = MessageStatus.SENT if row.status in REACHED else MessageStatus(row.status)
+        given_up = row.decision.get("given_up") is True
         return SendResult(
-            status=MessageStatus(row.status),
-            reason=row.reason,
+            status=status,
+            reason=None if status is MessageStatus.SENT else row.reason,
             until=row.deferred_until,
-            outage=row.decision.get("given_up") is True,
+            outage=given_up,
         )
 
     @activity.defn(name="email.resend")

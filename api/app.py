@@ -10,27 +10,33 @@ from fastapi import APIRouter, Depends, FastAPI
 from fastapi_offline import FastAPIOffline
 from temporalio.client import Client
 
-from api.console import answer, outbox, start, unsubscribe
+from api.console import answer, confirm, outbox, preferences, start
 from api.limits import BodyLimit
 from api.observing import Observing
 from api.openapi import describe
 from api.problems import answer_with_problems, answers
 from api.routers import (
     approvals,
+    codec,
     contacts,
     enrolling,
     enrollments,
+    erasures,
     events,
+    exports,
     health,
     lead_rules,
     leads,
     messages,
     people,
+    suppressions,
     tasks,
     timeline,
+    webhooks,
 )
 from api.routers import flows as flows_router
 from api.security import require_key, require_key_or_password, require_loopback_without_keys
+from api.web_ui import WebUiCors
 from api.wiring import make_services
 from runtime.settings import Settings
 from workflows.discovery import FlowClass, discover_flows
@@ -78,19 +84,23 @@ def routed(flows: Mapping[str, FlowClass]) -> FastAPI:
         dependencies=[Depends(require_loopback_without_keys)],
         responses=answers(403, 413, 500, 503),
     )
-    app.add_middleware(BodyLimit)
+    app.add_middleware(BodyLimit, larger={"/v1/webhooks/sendgrid": webhooks.MAX_BODY_BYTES})
     app.add_middleware(Observing)
+    app.add_middleware(WebUiCors)
     answer_with_problems(app)
 
     for_programs = APIRouter(dependencies=[Depends(require_key)], responses=answers(401))
     for module in (
         contacts,
+        exports,
+        erasures,
         timeline,
         flows_router,
         enrolling,
         enrollments,
         events,
         messages,
+        suppressions,
         people,
         approvals,
         tasks,
@@ -99,12 +109,15 @@ def routed(flows: Mapping[str, FlowClass]) -> FastAPI:
     ):
         for_programs.include_router(module.router)
     app.include_router(for_programs)
+    app.include_router(webhooks.router)
     app.include_router(health.router)
     for_people = APIRouter(dependencies=[Depends(require_key_or_password)])
     for_people.include_router(outbox.router)
     app.include_router(for_people, include_in_schema=False)
+    app.include_router(codec.router, include_in_schema=False)
     app.include_router(start.router, include_in_schema=False)
-    app.include_router(unsubscribe.router, include_in_schema=False)
+    app.include_router(preferences.router, include_in_schema=False)
+    app.include_router(confirm.router, include_in_schema=False)
     app.include_router(answer.router, include_in_schema=False)
 
     describe(app, flows)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -9,25 +11,30 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from api.problems import of_status
 
 MAX_BODY_BYTES = 1_000_000
-_TOO_LARGE = f"a body may have {MAX_BODY_BYTES} bytes at the most"
 _PATIENCE_BYTES = 20_000_000
 """So much of a body that is too large is read and dropped, so that its sender gets to read the answer."""
 
 
 class BodyLimit:
-    """ASGI middleware: a body above the limit is answered with 413, and no route gets to parse it."""
+    """ASGI middleware: a body above the limit is answered with 413, and no route gets to parse it.
 
-    def __init__(self, app: ASGIApp) -> None:
+    `larger` are the limits of paths that have one of their own, in bytes.
+    """
+
+    def __init__(self, app: ASGIApp, larger: Mapping[str, int]) -> None:
         self._app = app
+        self._larger = larger
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        limit = self._larger.get(scope["path"], MAX_BODY_BYTES)
+        too_large = f"a body may have {limit} bytes at the most"
         declared = Headers(scope=scope).get("content-length", "")
-        if declared.isdecimal() and int(declared) > MAX_BODY_BYTES:
+        if declared.isdecimal() and int(declared) > limit:
             await _drop(receive)
-            await of_status(413, _TOO_LARGE).response()(scope, receive, send)
+            await of_status(413, too_large).response()(scope, receive, send)
             return
         received = 0
 
@@ -35,11 +42,11 @@ class BodyLimit:
             nonlocal received
             message = await receive()
             received += len(message.get("body", b""))
-            if received > MAX_BODY_BYTES:
+            if received > limit:
                 if message.get("more_body"):
                     await _drop(receive)
                 # The one exception that FastAPI passes on when it comes out of reading a body.
-                raise HTTPException(413, _TOO_LARGE)
+                raise HTTPException(413, too_large)
             return message
 
         await self._app(scope, limited, send)

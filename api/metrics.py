@@ -20,3 +20,9 @@ class Metrics:
             "cauce_api_enrollments", "Enrollments asked for, by result", ["result"], registry=self.registry
         )
         self.events = Counter("cauce_api_events", "Events taken, by result", ["result"], registry=self.registry)
+        self.delivery_events = Counter(
+            "cauce_api_delivery_events",
+            "Events of messages that providers told, by kind and result",
+            ["kind", "result"],
+            registry=self.registry,
+        )

@@ -31,21 +31,25 @@ class Observing:
             await self._app(scope, receive, send)
             return
         status: int | None = None
+        seconds: float | None = None
+        began = time.perf_counter()
 
         async def watched(message: Message) -> None:
-            nonlocal status
+            nonlocal status, seconds
             if message["type"] == "http.response.start":
                 status = message["status"]
             await send(message)
+            if message["type"] == "http.response.body" and not message.get("more_body"):
+                # What a route does after its answer is none of the time that its caller waits.
+                seconds = time.perf_counter() - began
 
-        began = time.perf_counter()
         try:
             await self._app(scope, receive, watched)
         except Exception as error:
             _log_unexpected(error)
             if status is None:
                 await unexpected().response()(scope, receive, watched)
-        _record(scope, status, time.perf_counter() - began)
+        _record(scope, status, time.perf_counter() - began if seconds is None else seconds)
 
 
 def _record(scope: Scope, status: int | None, seconds: float) -> None:

@@ -20,6 +20,8 @@ from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from starlette.exceptions import HTTPException
 
+from store.erasures import BeingErased
+
 logger = logging.getLogger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
@@ -115,6 +117,16 @@ def key_reused() -> ProblemError:
     )
 
 
+def being_erased(erasure_id: str) -> ProblemError:
+    return ProblemError(
+        409,
+        "being-erased",
+        "The contact is being erased",
+        f"nothing is added to them any more: /v1/erasures/{erasure_id} says how far it is",
+        headers={"Location": f"/v1/erasures/{erasure_id}"},
+    )
+
+
 def unexpected() -> ProblemError:
     return ProblemError(
         500,
@@ -150,6 +162,10 @@ def answer_with_problems(app: FastAPI) -> None:
     @app.exception_handler(ProblemError)
     async def _problem(_request: Request, error: ProblemError) -> JSONResponse:
         return error.response()
+
+    @app.exception_handler(BeingErased)
+    async def _being_erased(_request: Request, error: BeingErased) -> JSONResponse:
+        return being_erased(error.erasure_id).response()
 
     @app.exception_handler(RequestValidationError)
     async def _invalid(_request: Request, error: RequestValidationError) -> JSONResponse:
@@ -218,6 +234,7 @@ def _message(error: Mapping[str, Any]) -> str:
     return _WORDS.get(error.get("type", "")) or _ENUM_MEMBER.sub(r"\1", str(error["msg"]).removeprefix("Value error, "))
 
 
+A_BEING_ERASED = being_erased("0193f0c2-9a10-7b42-9b1f-0c6b1f6a2e11")
 _EXAMPLES = {
     404: not_found("contact with this id"),
     409: ProblemError(

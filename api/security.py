@@ -14,7 +14,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from api.problems import ProblemError
 from api.wiring import Wired
 
-_bearer = HTTPBearer(
+bearer_scheme = HTTPBearer(
     scheme_name="ApiKey",
     auto_error=False,
     description="One of the keys in `CAUCE_API_KEYS`. Where none is configured, this machine alone may ask.",
@@ -32,7 +32,7 @@ def is_loopback(host: str | None) -> bool:
 
 
 async def require_key(
-    request: Request, services: Wired, bearer: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
+    request: Request, services: Wired, bearer: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer_scheme)]
 ) -> None:
     """For programs: `Authorization: Bearer <key>`. Raises: ProblemError 401 or 403."""
     if not services.keys:

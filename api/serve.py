@@ -37,7 +37,7 @@ def serve(settings: Settings, host: str, port: int) -> None:
 
 
 async def _serve(settings: Settings, host: str, port: int) -> None:
-    app = create_app(settings, await connect(lazy=True))
+    app = create_app(settings, await connect(settings.encryption_keys, lazy=True))
     services: Services = app.state.services
     try:
         await services.database.require_current()

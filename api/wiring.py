@@ -11,12 +11,15 @@ from temporalio.client import Client
 
 from api.keys import Keys
 from api.metrics import Metrics
+from domain.consent import CONFIRMATION_FLOW
+from emails.topics import Topics
 from emails.words import Words
 from integrations.outbox.reader import Outbox
+from integrations.sendgrid.webhook_key import WebhookKey
 from runtime.databases import open_database
 from runtime.dispatch import Dispatcher
 from runtime.links import Links
-from runtime.settings import Settings
+from runtime.settings import Settings, SettingsError
 from store.database import Database
 from workflows.discovery import FlowClass
 
@@ -25,6 +28,7 @@ from workflows.discovery import FlowClass
 class Services:
     settings: Settings
     keys: Keys
+    sendgrid_key: WebhookKey | None
     database: Database
     client: Client
     dispatcher: Dispatcher
@@ -33,14 +37,18 @@ class Services:
     outbox: Outbox
     metrics: Metrics
     words: Words
+    topics: Topics
 
 
 def make_services(settings: Settings, client: Client, flows: Mapping[str, FlowClass]) -> Services:
-    """Raises: DatabaseNotReady if the database's URL is none."""
+    """Raises: DatabaseNotReady if the database's URL is none; TopicsError; SettingsError if nobody could confirm."""
+    if settings.double_opt_in and CONFIRMATION_FLOW not in flows:
+        raise SettingsError(f"CAUCE_DOUBLE_OPT_IN: needs the flow {CONFIRMATION_FLOW}, which this code has not")
     database = open_database(settings)
     return Services(
         settings=settings,
         keys=Keys(key.get_secret_value() for key in settings.api_keys),
+        sendgrid_key=WebhookKey(settings.sendgrid_webhook_key) if settings.sendgrid_webhook_key else None,
         database=database,
         client=client,
         dispatcher=Dispatcher(database, client, {name: flow.about for name, flow in flows.items()}),
@@ -49,6 +57,7 @@ def make_services(settings: Settings, client: Client, flows: Mapping[str, FlowCl
         outbox=Outbox(settings.outbox_folder),
         metrics=Metrics(),
         words=Words.load(),
+        topics=Topics.load(),
     )
 
 

@@ -21,6 +21,7 @@ from cli.scaffolding import scaffolded
 from cli.steps_language import event_name, read_steps
 from cli.terminal import say
 from domain.flows import OnEdit
+from emails.topics import Topics
 from inspection.checks import flow_names
 from inspection.layout import Layout
 
@@ -65,7 +66,7 @@ def new_flow(name: str, given: Given, *, ask: bool, dry_run: bool, layout: Layou
     _require_room(name, layout)
     blueprint = _blueprint(name, _asked(name, given) if ask else given.with_defaults(name))
     _require_flows(blueprint, layout)
-    files = scaffolded(blueprint)
+    files = scaffolded(blueprint, Topics(layout.emails))
     if dry_run:
         for path in sorted([*files, f"tests/histories/{name}/", f"docs/flows/{name}.md"]):
             say(path)

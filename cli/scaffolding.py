@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from datetime import timedelta
 from functools import cache
 from itertools import takewhile
@@ -56,19 +56,30 @@ class FlowTest(NamedTuple):
     lines: list[str]
 
 
-def scaffolded(flow: Blueprint) -> dict[str, str]:
-    """Each file's text, by its path from the project's root."""
+def scaffolded(flow: Blueprint, topics: Container[str] = ()) -> dict[str, str]:
+    """Each file's text, by its path from the project's root. `topics` are described already."""
     emails = f"emails/{flow.name}"
     files = {f"workflows/{flow.name}.py": _flow(flow), f"tests/flows/test_{flow.name}.py": _tests(flow)}
     if flow.roles:
         languages = [locale for locale in _all_texts() if locale != DEFAULT_LOCALE]
         files[f"{emails}/words.toml"] = _written("words.toml", texts=_said_to_people(flow), languages=languages)
+    if flow.name not in topics:
+        files[f"{emails}/topics.toml"] = _topics(flow)
     for message in flow.messages:
         files[f"{emails}/{message}/message.toml"] = _written("message.toml", topic=flow.name)
         for locale, texts in _texts(message).items():
             files[f"{emails}/{message}/{locale}/subject.txt"] = _written("subject.txt", **texts)
             files[f"{emails}/{message}/{locale}/body.mjml"] = _written("body.mjml", locale=locale, **texts)
     return files
+
+
+def _topics(flow: Blueprint) -> str:
+    """One of the flow's own: nobody who agreed to something else is taken to agree to this."""
+    locales = {
+        locale: {entry: text.replace("{title}", flow.title) for entry, text in texts["topic"].items()}
+        for locale, texts in _all_texts().items()
+    }
+    return _written("topics.toml", topic=flow.name, purpose=flow.title, locales=locales)
 
 
 def _said_to_people(flow: Blueprint) -> list[str]:
@@ -227,7 +238,7 @@ def _texts(message: str) -> dict[str, dict[str, str]]:
     found = {}
     for locale, texts in _all_texts().items():
         heading = texts["headings"].get(message) or texts["heading"].replace("{message}", named)
-        replaced = {key: text.replace("{name}", message) for key, text in texts.items() if key != "headings"}
+        replaced = {key: text.replace("{name}", message) for key, text in texts.items() if isinstance(text, str)}
         found[locale] = {**replaced, "heading": heading, "subject": texts["subject"].replace("{heading}", heading)}
     return found
 

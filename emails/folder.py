@@ -25,6 +25,7 @@ from emails.jinja_source import (
     subject_problems,
 )
 from emails.mjml_source import Source, body_problems, expanded, included, loading_problems
+from emails.topics import Topics
 
 LAYOUT = "layout"
 """The folder of the parts that messages share."""
@@ -71,22 +72,27 @@ def read_messages(root: Path, only: str | None = None) -> dict[tuple[str, str], 
     # A region falls back to its language, so a message may do without it.
     required = {DEFAULT_LOCALE} | {locale.partition("-")[0] for locale in locales if _is_locale(locale)}
     wanted = [folder for folder in folders if only in (None, folder.parent.name)]
-    return {(folder.parent.name, folder.name): _Reader(root).read(folder, required) for folder in wanted}
+    topics = Topics(root)
+    return {(folder.parent.name, folder.name): _Reader(root, topics).read(folder, required) for folder in wanted}
 
 
 class _Reader:
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, topics: Topics) -> None:
         self._root = root
+        self._topics = topics
         self._message = Message()
         self._to_people = False
 
     def read(self, folder: Path, required: set[str]) -> Message:
         path = folder / "message.toml"
-        self._message.type = self._type(path)
+        kind = self._message.type = self._type(path)
+        has_opt_out = kind is not None and kind.message_class is not MessageClass.TRANSACTIONAL
         if folder.parent.name == PEOPLE:
             self._to_people = True
-            if self._message.type and self._message.type.message_class is not MessageClass.TRANSACTIONAL:
+            if has_opt_out:
                 self._report(path, "is of another class than transactional, as mails to people are: mend the entry")
+        elif kind and has_opt_out:
+            self._message.problems += self._topics.problems_of(kind.topic, path)
         found = {locale.name for locale in _folders(folder)}
         for name in sorted(found | required):
             if name not in found:

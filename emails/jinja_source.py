@@ -17,6 +17,7 @@ from domain.contacts import Contact
 from domain.flows import FlowSettings
 from domain.messages import Sender
 from domain.people import Person
+from emails.html_tree import Element, parse_html
 from emails.mjml_source import Source
 from emails.moments import duration, moment
 
@@ -48,7 +49,7 @@ class Seen(NamedTuple):
 
 SEEN_FOR_CONTACTS = Seen(
     {"contact": frozenset(Contact.model_fields), "sender": frozenset(Sender.model_fields)},
-    frozenset({"unsubscribe_url"}),
+    frozenset({"unsubscribe_url", "confirm_url"}),
 )
 """Beside the settings of the flow, by their names."""
 SEEN_FOR_PEOPLE = Seen(
@@ -178,14 +179,28 @@ def _longest(body: Sequence[nodes.Node]) -> int:
 
 
 def opt_out_problems(file: str, html: str) -> list[str]:
-    """Check that the compiled body shows who writes and how to opt out, whoever the contact is."""
-    shown = set(_always_shown(HTML.parse(html).body))
+    """Check that the compiled body shows who writes, from where, and how to opt out, whoever the contact is."""
+    shown = _always_shown_in(html)
     return [
         f"{file} does not always show {{{{ {needed} }}}}, as all but transactional messages must:"
         ' add it, or <mj-include path="footer.mjml" />'
-        for needed in ("unsubscribe_url", "sender.postal_address")
+        for needed in ("unsubscribe_url", "sender.name", "sender.postal_address")
         if needed not in shown
     ]
+
+
+def _always_shown_in(html: str) -> set[str]:
+    """What no condition keeps from a reader. What stands in a comment, the title or the preview line is not seen."""
+    try:
+        return set(_always_shown(HTML.parse("".join(map(_readable, parse_html(html).seen))).body))
+    except TemplateSyntaxError:  # a condition that begins where it is seen and ends where it is not
+        return set()
+
+
+def _readable(node: Element | str) -> str:
+    if isinstance(node, str):
+        return node
+    return node.attributes.get("href", "") if node.tag == "a" and node.words else ""
 
 
 def _always_shown(body: Sequence[nodes.Node]) -> Iterator[str]:
@@ -193,4 +208,16 @@ def _always_shown(body: Sequence[nodes.Node]) -> Iterator[str]:
         if isinstance(node, nodes.If) and _path(node.test) == "unsubscribe_url":
             yield from _always_shown(node.body)
         if isinstance(node, nodes.Output):
-            yield from (_path(value) for value in (*node.find_all(nodes.Name), *_accesses(node)))
+            for value in node.nodes:
+                yield from _always_printed(value)
+
+
+def _always_printed(value: nodes.Expr | None) -> Iterator[str]:
+    """Of `{{ sender.name if contact.company }}`, nothing."""
+    if isinstance(value, nodes.Concat):
+        for part in value.nodes:
+            yield from _always_printed(part)
+    elif isinstance(value, nodes.Filter):
+        yield from _always_printed(value.node)
+    else:
+        yield _path(value)

@@ -7,8 +7,9 @@
     emails/layout/*.mjml                            parts for every locale, included by their file name
     emails/layout/<locale>/*.mjml                   parts in that language
 
-Subject and body are Jinja. They see `contact`, `sender`, `unsubscribe_url`, and the fields of the flow's settings by
-their own names; what mails to people see, `Templates.render_for_person` says. A value that is None prints as nothing.
+Subject and body are Jinja. They see `contact`, `sender`, `unsubscribe_url`, `confirm_url`, and the fields of the flow's
+settings by their own names; what mails to people see, `Templates.render_for_person` says. A value that is None prints
+as nothing.
 Times are written by `{{ until|moment }}` and `{{ offer_valid_for|duration }}`.
 """
 

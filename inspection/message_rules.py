@@ -19,11 +19,11 @@ from inspection.journey_source import VerbCall
 from inspection.layout import Layout
 from inspection.outline import steps
 from inspection.recorded_sends import recorded_sends
+from inspection.template_faults import template_fault
 from inspection.verb_calls import argument
 
 _NAME = re.compile(r"([a-z][a-z0-9]*|\{[^{}]*\})(-([a-z0-9]+|\{[^{}]*\}))*")
 """Of a message, with what is computed in braces."""
-_LOCATED = re.compile(r"(?P<path>[^\s:]+/[^\s:]+)(?::(?P<line>\d+))? (?P<what>.*)")
 
 
 def messages_are_named(source: FlowSource, layout: Layout) -> Iterator[Fault]:
@@ -99,8 +99,9 @@ def templates_are_sound(source: FlowSource, layout: Layout) -> Iterator[Fault]:
     try:
         Templates.load(layout.emails).check(flow, _settings_model(source))
     except TemplateError as error:
+        line = source.settings.line if source.settings else source.line
         for problem in error.problems:
-            yield _located(source, problem)
+            yield template_fault(problem, source.file, line)
     except OSError as error:
         where = layout.emails / flow
         yield layout.fault(where, f"cannot be read ({error.strerror})", "make its files ones that can be read")
@@ -115,12 +116,3 @@ def _settings_model(source: FlowSource) -> type[FlowSettings]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return create_model(name, __base__=FlowSettings, **values)
-
-
-def _located(source: FlowSource, problem: str) -> Fault:
-    """A problem is one line, `path:line what: mend`, or of the settings, without a path."""
-    what, _, mend = problem.replace("\n", " ").rpartition(": ")
-    found = _LOCATED.fullmatch(what)
-    if found is None:
-        return source.fault(source.settings.line if source.settings else None, what, mend)
-    return Fault(found["path"], int(found["line"] or 1), found["what"], mend)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from domain.events import ERASED
 from rehearsal.team import Team
 from store.events import record_event
 from store.tables import ContactRow, EventRow, new_id, now
@@ -62,6 +63,10 @@ class Journey(Team):
     async def complain(self) -> None:
         """The contact marks an email as spam."""
         await self.happens("complained")
+
+    async def erase(self) -> None:
+        """The contact has themselves erased: what their flows are told of it."""
+        await self.happens(ERASED)
 
     async def reach_goal(self) -> None:
         """What the flow exists to bring about happens."""

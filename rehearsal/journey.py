@@ -129,7 +129,9 @@ class JourneysOn:
                 await _end(begun)
 
     @asynccontextmanager
-    async def _stage(self, flow: FlowClass, mailer: Mailer | Outgoing | None, templates: Templates) -> AsyncIterator[Stage]:
+    async def _stage(
+        self, flow: FlowClass, mailer: Mailer | Outgoing | None, templates: Templates
+    ) -> AsyncIterator[Stage]:
         """With a worker at work on it."""
         name = flow_name(flow)
         async with AsyncExitStack() as stack:

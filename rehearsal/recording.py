@@ -25,6 +25,7 @@ EXITS: dict[Exit, Callable[[Journey], Awaitable[None]]] = {
     Exit.UNSUBSCRIBED: Journey.unsubscribe,
     Exit.BOUNCED: Journey.bounce,
     Exit.COMPLAINED: Journey.complain,
+    Exit.ERASED: Journey.erase,
     Exit.CANCELLED: Journey.cancel,
 }
 """What interrupts a journey, wherever it is."""

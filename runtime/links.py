@@ -1,7 +1,7 @@
-"""Signed links in emails: to contacts without an end, to people of the team with one.
+"""Signed links in emails: opt-outs without an end, those by which somebody confirms or answers with one.
 
-An opt-out has to work for as long as the email exists. The link by which somebody answers is their authority to do so:
-it expires, and once the question is settled it answers nothing more.
+An opt-out has to work for as long as the email exists. The link by which a contact confirms, or somebody of the team
+answers, is their authority to do so: it expires, and once the matter is settled it does nothing more.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from itsdangerous import BadData, SignatureExpired, TimestampSigner, URLSafeSeri
 
 ANSWERABLE_FOR = timedelta(days=90)
 """Reminders bring new links."""
+CONFIRMABLE_FOR = timedelta(days=30)
 
 
 class LinkExpired(Exception):
@@ -22,18 +23,25 @@ class LinkExpired(Exception):
 
 
 class Links:
-    def __init__(self, public_url: str, secret_keys: Sequence[str], answerable_for: timedelta = ANSWERABLE_FOR) -> None:
+    def __init__(
+        self,
+        public_url: str,
+        secret_keys: Sequence[str],
+        answerable_for: timedelta = ANSWERABLE_FOR,
+        confirmable_for: timedelta = CONFIRMABLE_FOR,
+    ) -> None:
         """The first key signs. Of those after it opt-outs still count, and nothing else: they may have leaked."""
         secret_key, *before = secret_keys
         self._public_url = public_url.rstrip("/")
         self._unsubscribe = URLSafeSerializer([*reversed(before), secret_key], salt="unsubscribe")
+        self._confirmation = _Expiring(f"{self._public_url}/confirm", secret_key, "confirm", confirmable_for)
         self._approval, self._task, self._lead, self._queue = (
-            _Answering(f"{self._public_url}/answer/{page}", secret_key, f"answer-{page}", answerable_for)
+            _Expiring(f"{self._public_url}/answer/{page}", secret_key, f"answer-{page}", answerable_for)
             for page in ("approval", "task", "lead", "queue")
         )
 
     def unsubscribe_url(self, contact_id: str) -> str:
-        """A page where the contact opts out of everything but transactional email."""
+        """A page where the contact chooses what to get, or opts out of everything but transactional email."""
         return f"{self._public_url}/unsubscribe/{self._unsubscribe.dumps(contact_id)}"
 
     def contact_of_unsubscribe(self, token: str) -> str | None:
@@ -42,6 +50,15 @@ class Links:
             return str(self._unsubscribe.loads(token))
         except BadData:
             return None
+
+    def confirm_url(self, contact_id: str) -> str:
+        """A page where the contact confirms what they are said to have agreed to."""
+        return self._confirmation.url(contact_id)
+
+    def contact_of_confirmation(self, token: str) -> str | None:
+        """The contact id in a link's token, or None if we did not sign it. Raises: LinkExpired."""
+        ids = self._confirmation.ids(token)
+        return ids[0] if ids else None
 
     def approval_url(self, request_id: str) -> str:
         """A page where somebody who is asked, in one stage of an approval, decides."""
@@ -77,13 +94,13 @@ class Links:
         return _pair(self._queue.ids(token))
 
 
-class _Answering:
+class _Expiring:
     """Links to one page. Those to another page are none of it: each has a salt of its own."""
 
-    def __init__(self, address: str, secret_key: str, salt: str, answerable_for: timedelta) -> None:
+    def __init__(self, address: str, secret_key: str, salt: str, valid_for: timedelta) -> None:
         self._address = address
         self._signer = TimestampSigner(secret_key, salt=salt)
-        self._max_age = int(answerable_for.total_seconds())
+        self._max_age = int(valid_for.total_seconds())
 
     def url(self, *ids: str) -> str:
         # As bytes: what a serializer compresses begins with a dot, which proxies take for a hidden file.

@@ -8,7 +8,7 @@ import sys
 from pythonjsonlogger.core import RESERVED_ATTRS
 from pythonjsonlogger.json import JsonFormatter
 
-_CHATTY = ("aiosqlite", "httpx", "httpcore", "alembic", "python_http_client")
+CHATTY = ("aiosqlite", "httpx", "httpcore", "alembic", "python_http_client")
 """Libraries that log addresses, headers or every request at INFO or DEBUG."""
 
 
@@ -26,5 +26,5 @@ def configure_logs(process: str, level: str) -> None:
         )
     )
     logging.basicConfig(level=level, handlers=[handler], force=True)
-    for name in _CHATTY:
+    for name in CHATTY:
         logging.getLogger(name).setLevel(logging.WARNING)

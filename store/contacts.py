@@ -9,12 +9,14 @@ from pydantic import JsonValue
 from sqlmodel import select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from domain.consent import ConsentState
+from domain.consent import ConsentState, Word
 from domain.contacts import ContactProfile
 from domain.limits import MAX_OBJECT_CHARACTERS, size_of
-from store.consents import record_consent
+from store.consents import record_words
+from store.erasures import BeingErased, erasure_of
 from store.insertion import insert_unless_there
-from store.tables import ConsentRow, ContactRow, now
+from store.suppressions import link_suppressions
+from store.tables import ContactRow, now
 
 
 class TooManyAttributes(Exception):
@@ -31,22 +33,28 @@ async def upsert_contact(
 ) -> Upserted:
     """Insert the contact or update the one with this address.
 
-    An update touches only what `profile` sets; attributes are merged by name, and a null one is removed. Consent is
-    recorded where it differs from the contact's last word on the topic. Raises: TooManyAttributes.
+    An update touches only what `profile` sets; attributes are merged by name, and a null one is removed. `consent` has
+    words without a date, from `source`, as `record_words` keeps them. The contact stays locked.
+    Raises: TooManyAttributes, BeingErased.
     """
     created = await insert_unless_there(session, ContactRow.model_validate(profile.model_dump()))
-    contact = (await session.exec(select(ContactRow).where(ContactRow.email == profile.email).with_for_update())).one()
+    found = await session.exec(select(ContactRow).where(ContactRow.email == profile.email).with_for_update())
+    contact = found.one_or_none()
+    if contact is None:  # it was erased between the two statements
+        return await upsert_contact(session, profile, consent, source)
     if not created:
+        if erasure := await erasure_of(session, contact.id):
+            raise BeingErased(erasure.id)
         changes = profile.model_dump(exclude_unset=True)
         changes["attributes"] = merge_attributes(contact.attributes, changes.pop("attributes", {}))
         if any(getattr(contact, field) != value for field, value in changes.items()):
             contact.sqlmodel_update(changes, update={"updated_at": now()})
             session.add(contact)
-    for topic, granted in consent.items():
-        state = ConsentState.GRANTED if granted else ConsentState.WITHDRAWN
-        word = ConsentRow(contact_id=contact.id, topic=topic, state=state, source=source, recorded_by="api")
-        await record_consent(session, word)
+    else:
+        await link_suppressions(session, contact)
     await session.flush()
+    words = {topic: ConsentState.GRANTED if granted else ConsentState.WITHDRAWN for topic, granted in consent.items()}
+    await record_words(session, contact.id, [Word(topic, state, source, "api") for topic, state in words.items()])
     return Upserted(contact, created)
 
 

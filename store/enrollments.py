@@ -6,15 +6,16 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from pydantic import JsonValue
-from sqlalchemy import update
+from sqlalchemy import true, update
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from domain.flows import Outcome
+from domain.flows import Exit, Outcome
 from domain.messages import MessageStatus
+from store.erasures import require_no_erasure
 from store.insertion import insert_unless_there
 from store.questions import withdraw_all
-from store.tables import ContactRow, EnrollmentRow, MessageRow, now
+from store.tables import EnrollmentRow, MessageRow, now
 
 
 class AlreadyActive(Exception):
@@ -74,14 +75,12 @@ async def enroll(
 
     `origin` is how they come in: api, hand-over, goal or schedule; `came_from` the enrollment that handed them over.
     Idempotency: the same key and request answer the enrollment they made before.
-    Raises: AlreadyActive, NotYetAgain, KeyReused.
+    Raises: AlreadyActive, NotYetAgain, KeyReused, BeingErased.
     """
     if made := await enrollment_by_key(session, flow, idempotency_key, request_hash):
         return made
     # Its foreign key will wait for the contact: not with the row in hand, which whoever has the contact may wait for.
-    await session.exec(
-        select(ContactRow.id).where(ContactRow.id == contact_id).with_for_update(read=True, key_share=True)
-    )
+    await require_no_erasure(session, contact_id)
     last = (
         await session.exec(
             select(EnrollmentRow)
@@ -205,7 +204,12 @@ async def record_outcome(session: AsyncSession, enrollment_id: str, outcome: Out
     session.add(row)
     await session.exec(
         update(MessageRow)
-        .where(col(MessageRow.enrollment_id) == enrollment_id, col(MessageRow.status) == MessageStatus.READY)
+        .where(
+            col(MessageRow.enrollment_id) == enrollment_id,
+            col(MessageRow.status).in_((MessageStatus.READY, MessageStatus.DEFERRED)),
+            # What the flow had done with and is resent belongs to the journey that came to its end.
+            col(MessageRow.resend_asked_at).is_(None) if outcome.exit is Exit.COMPLETED else true(),
+        )
         .values(status=MessageStatus.SKIPPED, reason=f"the enrollment ended: {outcome.exit}", updated_at=now())
     )
     await withdraw_all(session, enrollment_id, outcome.exit)

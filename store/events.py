@@ -64,3 +64,10 @@ async def latest_property(session: AsyncSession, contact_id: str, name: str, amo
     newest = await session.exec(query.order_by(col(EventRow.occurred_at).desc(), col(EventRow.id).desc()).limit(100))
     words = (event.properties.get(name) for event in newest)
     return next((word for word in words if isinstance(word, str) and word in among), None)
+
+
+async def last_event(session: AsyncSession, contact_id: str, name: str) -> EventRow | None:
+    """The one of this name that we were told of last."""
+    query = select(EventRow).where(EventRow.contact_id == contact_id, EventRow.name == name)
+    newest = await session.exec(query.order_by(col(EventRow.received_at).desc(), col(EventRow.id).desc()).limit(1))
+    return newest.one_or_none()

@@ -12,6 +12,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from domain.events import NO_ACTS
 from store.enrollments import AlreadyActive, NotYetAgain, enroll
+from store.erasures import BeingErased
 from store.holds import Scope, open_holds
 from store.locks import lock
 from store.suppressions import email_hashes
@@ -58,7 +59,7 @@ async def enroll_page(
             await enroll(
                 session, flow=flow, contact_id=contact.id, settings={}, reenroll_after=reenroll_after, origin=ORIGIN
             )
-        except (AlreadyActive, NotYetAgain):  # enrolled by somebody else in this moment
+        except (AlreadyActive, NotYetAgain, BeingErased):  # enrolled by somebody else, or erased, in this moment
             continue
         enrolled += 1
     return Page(enrolled, found[-1].id if len(found) == limit else None)

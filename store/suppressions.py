@@ -6,14 +6,15 @@ import hashlib
 import hmac
 from collections.abc import Sequence
 from datetime import datetime
+from typing import NamedTuple
 
-from sqlalchemy import delete
+from sqlalchemy import and_, delete, or_, update
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from domain.suppressions import SuppressionReason
 from store.insertion import insert_unless_there
-from store.tables import SuppressionRow
+from store.tables import ContactRow, SuppressionRow
 
 
 def keyed_hash(key: str, email: str) -> str:
@@ -38,7 +39,8 @@ async def suppress(
     hashes = email_hashes(session, email)
     if reason in await _reasons(session, hashes):
         return False
-    row = SuppressionRow(email_hash=hashes[0], reason=reason, source=source, note=note)
+    contact_id = (await session.exec(select(ContactRow.id).where(ContactRow.email == email.lower()))).one_or_none()
+    row = SuppressionRow(email_hash=hashes[0], reason=reason, source=source, note=note, contact_id=contact_id)
     return await insert_unless_there(session, row)
 
 
@@ -54,9 +56,45 @@ async def unsuppress(
     return (await session.exec(lifting)).rowcount > 0
 
 
+async def link_suppressions(session: AsyncSession, contact: ContactRow) -> None:
+    """Note at suppressions of an address that it is this contact's, who has just become known."""
+    theirs = col(SuppressionRow.email_hash).in_(email_hashes(session, contact.email))
+    await session.exec(update(SuppressionRow).where(theirs).values(contact_id=contact.id))
+
+
 async def suppressions_of(session: AsyncSession, email: str) -> frozenset[SuppressionReason]:
     """The reasons for which this address is not written to."""
     return await _reasons(session, email_hashes(session, email))
+
+
+class Position(NamedTuple):
+    """Of a suppression among all of them."""
+
+    created_at: datetime
+    email_hash: str
+    reason: SuppressionReason
+
+
+async def page_of_suppressions(
+    session: AsyncSession,
+    *,
+    limit: int,
+    before: Position | None = None,
+    email: str | None = None,
+    reason: SuppressionReason | None = None,
+) -> list[SuppressionRow]:
+    """Suppressions older than the one at `before`, newest first; a filter that is None lets every row through."""
+    key = at, address, why = col(SuppressionRow.created_at), col(SuppressionRow.email_hash), col(SuppressionRow.reason)
+    query = select(SuppressionRow)
+    if email is not None:
+        query = query.where(col(SuppressionRow.email_hash).in_(email_hashes(session, email)))
+    if reason is not None:
+        query = query.where(SuppressionRow.reason == reason)
+    if before is not None:
+        same_address = and_(address == before.email_hash, why < before.reason)
+        same_moment = and_(at == before.created_at, or_(address < before.email_hash, same_address))
+        query = query.where(or_(at < before.created_at, same_moment))
+    return list(await session.exec(query.order_by(*(each.desc() for each in key)).limit(limit)))
 
 
 async def _reasons(session: AsyncSession, hashes: Sequence[str]) -> frozenset[SuppressionReason]:

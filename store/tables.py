@@ -14,7 +14,7 @@ from sqlalchemy import JSON, DateTime, Dialect, Index, String, TypeDecorator, Un
 from sqlmodel import Field, SQLModel
 
 from domain.consent import ConsentState
-from domain.deliveries import DeliveryKind
+from domain.deliveries import DeliveryKind, Sign
 from domain.messages import MessageClass, MessageStatus
 from domain.suppressions import SuppressionReason
 
@@ -116,6 +116,13 @@ class SuppressionRow(SQLModel, table=True):
     email_hash: str = Field(primary_key=True)
     reason: SuppressionReason = Field(primary_key=True, sa_type=String(16))
     source: str = Field(description="event, api, or whatever had it suppressed")
+    contact_id: str | None = Field(
+        default=None,
+        sa_type=String(36),
+        foreign_key="contacts.id",
+        ondelete="SET NULL",
+        description="who has the address now, if anybody is known to",
+    )
     note: str | None = Field(default=None, description="of whoever suppressed it by hand; nothing personal")
     created_at: datetime = moment(default_factory=now)
 
@@ -282,6 +289,12 @@ class MessageRow(SQLModel, table=True):
         Index("ix_messages_contact", "contact_id", "id"),
         Index("ix_messages_status", "status", "id"),
         Index("ix_messages_handed_over", "contact_id", "handed_over_at"),
+        Index(
+            "ix_messages_resend_asked",
+            "resend_asked_at",
+            sqlite_where=text("resend_asked_at IS NOT NULL"),
+            postgresql_where=text("resend_asked_at IS NOT NULL"),
+        ),
     )
 
     id: str = uuid(default_factory=new_id, primary_key=True)
@@ -309,6 +322,9 @@ class MessageRow(SQLModel, table=True):
         default=None, nullable=True, description="last; null while no provider can have it: what frequency caps count"
     )
     sent_at: datetime | None = moment(default=None, nullable=True)
+    resend_asked_at: datetime | None = moment(
+        default=None, nullable=True, description="when a doubt about it was settled by having it handed over once more"
+    )
     decision: dict[str, JsonValue] = Field(
         default_factory=dict,
         sa_type=JSON,
@@ -335,8 +351,14 @@ class DeliveryEventRow(SQLModel, table=True):
     kind: DeliveryKind = Field(sa_type=String(16))
     occurred_at: datetime = moment()
     received_at: datetime = moment(default_factory=now)
-    automated: str | None = Field(default=None, description="why it is taken for a machine's; null: a person's")
-    raw: JsonValue = Field(default=None, sa_type=JSON)
+    url: str | None = Field(default=None, description="of a click: where the link leads")
+    reason: str | None = Field(default=None, description="why the message did not arrive; nothing personal")
+    automated: Sign | None = Field(
+        default=None, sa_type=String(16), description="what tells that a machine opened or clicked; null: a person did"
+    )
+    raw: JsonValue = Field(
+        default=None, sa_type=JSON, description="as it came; of one that names no message of ours, nothing personal"
+    )
 
 
 class ProviderRow(SQLModel, table=True):
@@ -354,11 +376,14 @@ class ErasureRow(SQLModel, table=True):
     __tablename__ = "erasures"
 
     id: str = uuid(default_factory=new_id, primary_key=True)
-    contact_id: str | None = Field(default=None, sa_type=String(36), description="null as soon as all is erased")
+    contact_id: str | None = Field(
+        default=None, sa_type=String(36), unique=True, description="null as soon as all is erased"
+    )
     email_hash: str = Field(description="keyed, as in suppressions")
-    requested_by: str
+    requested_by: str = Field(description="api, or the id of the person of the team who asked for it")
     requested_at: datetime = moment(default_factory=now)
+    begun_at: datetime | None = moment(default=None, nullable=True, description="when its workflow was started last")
     finished_at: datetime | None = moment(default=None, nullable=True)
     done: dict[str, JsonValue] = Field(
-        default_factory=dict, sa_type=JSON, description="by part: what was erased, how much, and when"
+        default_factory=dict, sa_type=JSON, description="what was done so far, as domain.erasure.Certificate"
     )

@@ -8,15 +8,17 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from pydantic import JsonValue
-from sqlalchemy import and_, literal, or_
+from sqlalchemy import and_, func, literal, or_
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from store.people_tables import AnswerRow, ApprovalRequestRow, ApprovalRow, AssignmentRow, PersonRow, TaskRow
 from store.suppressions import email_hashes
-from store.tables import ContactRow, CrmChangeRow, EnrollmentRow, HoldRow
+from store.tables import ContactRow, CrmChangeRow, DeliveryEventRow, EnrollmentRow, HoldRow, MessageRow
 from store.timeline_sources import RANKS, SOURCES, Column, Source, Who
 from store.timeline_texts import About, Known
+
+_REFERRING = ("question_id", "approval_id", "message_id")
 
 
 class Position(NamedTuple):
@@ -118,7 +120,7 @@ def _of_kind(source: Source, kind: str | None) -> Column | None:
 
 def _entry(found: _Found, known: Known) -> Entry:
     row = found.row
-    asked = known.about(getattr(row, "question_id", getattr(row, "approval_id", "")))
+    asked = known.about(_about(row))
     enrollment_id = _enrollment_of(row) or asked.enrollment_id
     flow = getattr(row, "flow", None) or known.flows.get(enrollment_id or "")
     if isinstance(row, HoldRow) and row.scope == "flow":
@@ -135,6 +137,11 @@ def _entry(found: _Found, known: Known) -> Entry:
     )
 
 
+def _about(row: Any) -> str:
+    """The id of what the row tells of, if that is a row of its own."""
+    return next((str(row_id) for name in _REFERRING if (row_id := getattr(row, name, None))), "")
+
+
 def _enrollment_of(row: Any) -> str | None:
     if isinstance(row, EnrollmentRow):
         return row.id
@@ -148,7 +155,7 @@ async def _known(session: AsyncSession, who: Who, rows: Sequence[Any]) -> Known:
     questions = {row.id for row in rows if isinstance(row, ApprovalRow | TaskRow | AssignmentRow)}
     requested = {row.approval_id for row in rows if isinstance(row, ApprovalRequestRow)}
     approvals = {row.id for row in rows if isinstance(row, ApprovalRow)} | requested
-    about = {row.question_id for row in rows if isinstance(row, AnswerRow)} | requested
+    about = {_about(row) for row in rows if isinstance(row, AnswerRow | ApprovalRequestRow | DeliveryEventRow)}
     answers, asked = defaultdict[str, list[AnswerRow]](list), defaultdict[str, list[ApprovalRequestRow]](list)
     if questions:
         taken = select(AnswerRow).where(col(AnswerRow.question_id).in_(questions), AnswerRow.status == "taken")
@@ -173,6 +180,7 @@ async def _asked_about(session: AsyncSession, ids: Collection[str]) -> dict[str,
         (ApprovalRow, col(ApprovalRow.subject)),
         (TaskRow, col(TaskRow.subject)),
         (AssignmentRow, literal("the lead")),
+        (MessageRow, func.coalesce(col(MessageRow.subject), "")),
     ):
         query = select(table.id, subject, table.enrollment_id, table.step).where(col(table.id).in_(ids))
         found |= {id_: About(*rest) for id_, *rest in await session.exec(query)}

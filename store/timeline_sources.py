@@ -11,6 +11,7 @@ from sqlalchemy import String, and_, case, cast, func, not_, or_, union_all
 from sqlalchemy.sql.elements import SQLCoreOperations
 from sqlmodel import SQLModel, col, select
 
+from domain.deliveries import DeliveryKind
 from store import timeline_texts as texts
 from store.crm import HAND_OVER
 from store.people_tables import AnswerRow, ApprovalRequestRow, ApprovalRow, AssignmentRow, TaskRow
@@ -18,6 +19,7 @@ from store.tables import (
     ConsentRow,
     ContactRow,
     CrmChangeRow,
+    DeliveryEventRow,
     EnrollmentRow,
     EventRow,
     HoldRow,
@@ -137,6 +139,14 @@ def _edited(who: Who) -> Column:
     return and_(who.owns(EnrollmentRow), cast(col(EnrollmentRow.skipped_steps), String) != "[]")
 
 
+def _deliveries(who: Who) -> Column:
+    """What messages to the contact came to, but for what is an event of the contact, and so told by that."""
+    messages = select(MessageRow.id).where(who.owns(MessageRow), col(MessageRow.person_id).is_(None))
+    told = col(DeliveryEventRow.kind).in_((DeliveryKind.DELIVERED, DeliveryKind.BLOCKED, DeliveryKind.DROPPED))
+    automated = col(DeliveryEventRow.automated).is_not(None)
+    return and_(col(DeliveryEventRow.message_id).in_(messages), or_(told, automated))
+
+
 def _origin(row: EnrollmentRow) -> dict[str, JsonValue]:
     return {"came_from": row.came_from} if row.came_from else {}
 
@@ -184,6 +194,15 @@ SOURCES: tuple[Source, ...] = (
         func.coalesce(col(MessageRow.sent_at), col(MessageRow.updated_at)),
         texts.message,
         variety=col(MessageRow.status),
+    ),
+    Source(
+        "delivery",
+        DeliveryEventRow,
+        col(DeliveryEventRow.occurred_at),
+        texts.delivery,
+        variety=col(DeliveryEventRow.kind),
+        of=_deliveries,
+        details=lambda row: {"message_id": row.message_id, "automated": row.automated, "url": row.url},
     ),
     Source(
         "crm",

@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any, NamedTuple
 
 from domain.consent import ConsentState
+from domain.deliveries import DeliveryKind, Sign
 from domain.durations import in_words
 from domain.messages import MessageStatus
 from domain.questions import Refusal
@@ -18,6 +19,7 @@ from store.tables import (
     ConsentRow,
     ContactRow,
     CrmChangeRow,
+    DeliveryEventRow,
     EnrollmentRow,
     EventRow,
     HoldRow,
@@ -43,6 +45,12 @@ _LEFT_BY = {
     "complained": "the contact complained",
     "failed": "a step failed",
 }
+_SIGNS = {
+    Sign.PROVIDER: "the provider says so",
+    Sign.AGENT: "its user agent says so",
+    Sign.TOO_FAST: "too soon after the delivery",
+    Sign.MANY_LINKS: "many links at once",
+}
 _CRM = {
     "fields": "Fields",
     "lifecycle": "Lifecycle stage",
@@ -61,7 +69,7 @@ _ANSWERED = {"approve": "approved", "reject": "rejected", "done": "said that it 
 
 
 class About(NamedTuple):
-    """What an approval, a task or a lead asks, and where."""
+    """What an approval, a task or a lead asks, or what a message is called, and where."""
 
     subject: str = ""
     enrollment_id: str | None = None
@@ -75,7 +83,7 @@ class Known(NamedTuple):
     """Of the contact's enrollments."""
     people: Mapping[str, str] = {}
     questions: Mapping[str, About] = {}
-    """Those that answers and requests are about, by id."""
+    """Those that answers and requests are about, and the messages that deliveries are of, by id."""
     asked: Mapping[str, Sequence[ApprovalRequestRow]] = {}
     """By approval."""
     answers: Mapping[str, Sequence[AnswerRow]] = {}
@@ -165,6 +173,19 @@ def message(row: MessageRow, known: Known) -> str:
         MessageStatus.READY: f"was not taken by the provider yet, and is tried again{why}",
     }
     return f"{which} {words[MessageStatus(row.status)]}"
+
+
+def delivery(row: DeliveryEventRow, known: Known) -> str:
+    why = f": {row.reason}" if row.reason else ""
+    by_a_machine = f"by a machine: {_SIGNS[Sign(row.automated)]}" if row.automated else ""
+    words = {
+        DeliveryKind.DELIVERED: "was delivered",
+        DeliveryKind.BLOCKED: f"did not reach them{why}",
+        DeliveryKind.DROPPED: f"was dropped by the provider{why}",
+        DeliveryKind.OPENED: f"was opened {by_a_machine}",
+        DeliveryKind.CLICKED: f"had a link clicked {by_a_machine}",
+    }
+    return f"Email {known.about(row.message_id or '').step} {words[DeliveryKind(row.kind)]}"
 
 
 def crm_change(row: CrmChangeRow, known: Known) -> str:

@@ -14,7 +14,8 @@ from workflows.flow import Flow
 
 class ConfirmationSettings(FlowSettings):
     remind_after: Duration = Field(
-        default=timedelta(days=3), description="remind the contact if they have not confirmed this long after the request"
+        default=timedelta(days=3),
+        description="remind the contact if they have not confirmed this long after the request",
     )
     give_up_after: Duration = Field(
         default=timedelta(days=7), description="stop waiting this long after the reminder, which is the last"

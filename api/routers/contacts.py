@@ -1,4 +1,4 @@
-"""Contacts: kept by address, read by id or address, held and resumed."""
+"""Contacts: kept by address, read by id or address with what they agreed to, held and resumed."""
 
 from __future__ import annotations
 
@@ -7,47 +7,26 @@ from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query, Response
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, StrictBool
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from api.consenting import tell_following
+from api.contact_request import ContactRequest
 from api.content import require_json
-from api.problems import answers, invalid_request, not_found
+from api.problems import A_BEING_ERASED, answers, not_found
 from api.telling import tell
 from api.wiring import Services, Wired
 from domain.consent import ConsentState
-from domain.contacts import ContactProfile, EmailAddress, Topic
-from domain.limits import MAX_OBJECT_CHARACTERS
+from domain.contacts import EmailAddress
 from domain.suppressions import SuppressionReason
-from store import contacts
-from store.consents import consent_of
-from store.contacts import TooManyAttributes, Upserted, contact_by_email
+from store.consents import consent_of, consent_record
+from store.contacts import contact_by_email
 from store.enrollments import active_enrollments
 from store.holds import Change, Scope, hold, open_holds, resume
 from store.suppressions import suppressions_of
 from store.tables import ContactRow
 
-CONSENT_SOURCE = "api"
-
 router = APIRouter(prefix="/v1/contacts", tags=["contacts"])
-
-
-class ContactRequest(ContactProfile):
-    """A contact as an integrator knows them. Of a contact that is known, only what is given here changes."""
-
-    consent: Annotated[dict[Topic, StrictBool], Field(max_length=50)] = Field(
-        default_factory=dict,
-        description="by topic, whether they agreed to get email about it; topics left out stay as they are",
-        examples=[{"product-news": True}],
-    )
-
-    async def keep(self, session: AsyncSession) -> Upserted:
-        """Insert or update the contact, within the caller's transaction. Raises: ProblemError 422."""
-        profile = ContactProfile.model_validate(self.model_dump(exclude={"consent"}, exclude_unset=True))
-        try:
-            return await contacts.upsert_contact(session, profile, self.consent, CONSENT_SOURCE)
-        except TooManyAttributes:
-            message = f"with those that the contact has, more than {MAX_OBJECT_CHARACTERS} characters"
-            raise invalid_request([{"loc": ("body", "attributes"), "msg": message}]) from None
 
 
 class ContactView(BaseModel):
@@ -73,6 +52,27 @@ class ContactView(BaseModel):
     updated_at: datetime
 
 
+class ConsentView(BaseModel):
+    model_config = ConfigDict(from_attributes=True)
+
+    topic: str = Field(examples=["product-news"])
+    state: ConsentState
+    source: str = Field(
+        description="where they said so: api, confirmation or preferences (pages of ours), or a name of yours",
+        examples=["confirmation"],
+    )
+    recorded_by: str = Field(
+        description="who told us: contact (they did it on a page of ours) or api", examples=["contact"]
+    )
+    wording: str | None = Field(description="version of the text that they agreed to; null: not known", examples=["1"])
+    purpose: str | None = Field(description="what that text said the emails are for")
+    recorded_at: datetime = Field(description="when they said so")
+
+
+class ConsentRecord(BaseModel):
+    items: list[ConsentView]
+
+
 class ContactQuery(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
@@ -85,17 +85,19 @@ class ContactQuery(BaseModel):
     dependencies=[Depends(require_json)],
     responses={
         200: {"model": ContactView, "description": "The contact was known, and is updated"},
-        **answers(400, 415, 422),
+        **answers(400, A_BEING_ERASED, 415, 422),
     },
 )
 async def upsert_contact(contact: ContactRequest, response: Response, services: Wired) -> ContactView:
     """Create the contact, or update the one with this address.
 
-    Attributes are merged by name, and one that is null is removed.
+    Attributes are merged by name, and one that is null is removed. Under double opt-in, what they are said to agree to
+    is `requested` until they confirm it by the link in an email.
     """
     async with services.database.write() as session:
-        row, created = await contact.keep(session)
+        row, created, following = await contact.keep(session, services, "body")
         view = await _view(session, row)
+    await tell_following(services, following)
     response.status_code = 201 if created else 200
     response.headers["Location"] = f"/v1/contacts/{row.id}"
     return view
@@ -119,6 +121,19 @@ async def read_contact(contact_id: UUID, services: Wired) -> ContactView:
         if row is None:
             raise not_found("contact with this id")
         return await _view(session, row)
+
+
+@router.get("/{contact_id}/consent", responses=answers(404, 422))
+async def read_consent(contact_id: UUID, services: Wired) -> ConsentRecord:
+    """Everything that the contact agreed to or withdrew, as we were told of it: what they said last comes first.
+
+    Of each topic, the first word here is the one that counts.
+    """
+    async with services.database.read() as session:
+        if await session.get(ContactRow, str(contact_id)) is None:
+            raise not_found("contact with this id")
+        words = await consent_record(session, str(contact_id))
+    return ConsentRecord(items=[ConsentView.model_validate(word) for word in words])
 
 
 @router.post("/{contact_id}/hold", status_code=202, responses=answers(404, 422))

@@ -13,11 +13,12 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from api.acting import PersonIfSaid
 from api.asked_people import require_people_to_ask
+from api.consenting import Following, tell_following
+from api.contact_request import ContactRequest
 from api.content import require_json
 from api.enrollment_view import EnrollmentView, as_enrolled, enrollment_url
 from api.openapi import exactly_one
 from api.problems import ProblemError, answers, invalid_request, key_reused, not_found
-from api.routers.contacts import ContactRequest
 from api.routers.flows import flow_named
 from api.telling import tell
 from api.wiring import Services, Wired
@@ -58,14 +59,15 @@ class EnrollmentRequest(BaseModel):
             raise ValueError("give either contact_id or contact")
         return self
 
-    async def contact_row(self, session: AsyncSession) -> ContactRow:
-        """Raises: ProblemError 404 for an unknown id."""
+    async def contact_row(self, session: AsyncSession, services: Services) -> tuple[ContactRow, Following]:
+        """The contact, and what follows from what they agree to. Raises: ProblemError 404 for an unknown id, 422."""
         if self.contact is not None:
-            return (await self.contact.keep(session)).contact
+            kept = await self.contact.keep(session, services, "body", "contact")
+            return kept.contact, kept.following
         row = await session.get(ContactRow, str(self.contact_id))
         if row is None:
             raise not_found("contact with this id")
-        return row
+        return row, Following()
 
     def hash_for(self, flow: str) -> str:
         """Tells one request from another under the same idempotency key."""
@@ -109,13 +111,14 @@ async def enroll_contact(
     chosen = flow_named(flow, services)
     settings = _settings(chosen, request)
     try:
-        row, made = await _store(services, flow, chosen, request, settings, asker, idempotency_key)
+        row, made, following = await _store(services, flow, chosen, request, settings, asker, idempotency_key)
     except (AlreadyActive, NotYetAgain, KeyReused) as refusal:
         services.metrics.enrollments.labels("refused").inc()
         raise _problem(refusal) from None
     services.metrics.enrollments.labels("enrolled" if made else "repeated").inc()
     if row.status == "active" and row.started_at is None:
         await tell(services.dispatcher.start(row), f"enrollment {row.id}")
+    await tell_following(services, following)
     response.headers["Location"] = enrollment_url(row.id)
     return await as_enrolled(services, row)
 
@@ -128,16 +131,16 @@ async def _store(
     settings: FlowSettings,
     asker: Person | None,
     idempotency_key: str | None,
-) -> tuple[EnrollmentRow, bool]:
-    """The enrollment, and whether this request made it."""
+) -> tuple[EnrollmentRow, bool, Following]:
+    """The enrollment, whether this request made it, and what follows from what the contact agrees to."""
     request_hash = request.hash_for(flow)
     async with services.database.write() as session:
         # Before the contact is touched: a repeated request changes nothing.
         known = await enrollment_by_key(session, flow, idempotency_key, request_hash)
         if known is not None:
-            return known, False
+            return known, False, Following()
         await require_people_to_ask(session, settings)
-        contact = await request.contact_row(session)
+        contact, following = await request.contact_row(session, services)
         row = await enroll(
             session,
             flow=flow,
@@ -148,7 +151,7 @@ async def _store(
             request_hash=request_hash,
             requested_by=asker.id if asker else None,
         )
-    return row, True
+    return row, True, following
 
 
 def _settings(flow: FlowClass, request: EnrollmentRequest) -> FlowSettings:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
 from typing import Annotated
 from uuid import UUID
 
@@ -11,26 +10,26 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from api.content import require_json
+from api.moments import PastMoment
 from api.openapi import exactly_one
-from api.problems import ProblemError, answers, not_found
+from api.problems import A_BEING_ERASED, ProblemError, answers, not_found
 from api.telling import tell
 from api.wiring import Wired
 from domain.contacts import EmailAddress
-from domain.events import EventName
-from domain.limits import JsonObject, Moment
+from domain.events import ERASED, EventName
+from domain.limits import JsonObject
 from store.contacts import contact_by_email
+from store.erasures import require_no_erasure
 from store.events import record_event
 from store.tables import ContactRow, EventRow, new_id, now
 
 router = APIRouter(prefix="/v1/events", tags=["events"])
 
-CLOCK_TOLERANCE = timedelta(days=1)
 
-
-def _past(value: datetime) -> datetime:
-    if value > now() + CLOCK_TOLERANCE:
-        raise ValueError("lies in the future: send events after they happened")
-    return value
+def _not_ours(name: str) -> str:
+    if name == ERASED:
+        raise ValueError("is Cauce's own: DELETE /v1/contacts/{contact_id} erases a contact")
+    return name
 
 
 class EventRequest(BaseModel):
@@ -54,13 +53,11 @@ class EventRequest(BaseModel):
 
     contact_id: UUID | None = None
     email: EmailAddress | None = None
-    name: EventName
+    name: Annotated[EventName, AfterValidator(_not_ours)]
     id: Annotated[str, StringConstraints(pattern=r"^[!-~]{1,200}$")] = Field(
         default_factory=new_id, description="the sender's own: an id that came before changes nothing"
     )
-    occurred_at: Annotated[Moment, AfterValidator(_past)] = Field(
-        default_factory=now, description="with a time zone; default: now"
-    )
+    occurred_at: PastMoment = Field(default_factory=now, description="with a time zone; default: now")
     properties: JsonObject = Field(default_factory=dict)
 
     @model_validator(mode="after")
@@ -84,7 +81,12 @@ class EventTaken(BaseModel):
     id: str = Field(examples=["crm-4711"])
 
 
-@router.post("", status_code=202, dependencies=[Depends(require_json)], responses=answers(400, 404, 415, 422))
+@router.post(
+    "",
+    status_code=202,
+    dependencies=[Depends(require_json)],
+    responses=answers(400, 404, A_BEING_ERASED, 415, 422),
+)
 async def take_event(event: EventRequest, services: Wired) -> EventTaken:
     """Take an event: it is stored now, and told to each of the contact's enrollments that waits for it.
 
@@ -92,6 +94,7 @@ async def take_event(event: EventRequest, services: Wired) -> EventTaken:
     """
     async with services.database.write() as session:
         contact = await event.contact_row(session)
+        await require_no_erasure(session, contact.id)
         row = EventRow(
             id=event.id,
             contact_id=contact.id,

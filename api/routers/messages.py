@@ -16,7 +16,7 @@ from api.paging import Page, PageRequest, cursor_after
 from api.problems import ProblemError, answers, not_found
 from api.telling import tell
 from api.wiring import Wired
-from domain.deliveries import DeliveryKind
+from domain.deliveries import DeliveryKind, Sign
 from domain.limits import Text
 from domain.messages import MessageClass, MessageStatus, Settlement
 from runtime.resending import start_resend
@@ -59,7 +59,7 @@ class DeliveryView(BaseModel):
     kind: DeliveryKind
     occurred_at: datetime
     received_at: datetime
-    automated: str | None = Field(description="why it is taken for a machine's; null: a person's")
+    automated: Sign | None = Field(description="what tells that a machine opened or clicked; null: a person did")
 
 
 class ExplainedMessage(MessageView):

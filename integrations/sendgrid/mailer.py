@@ -13,6 +13,7 @@ from datetime import timedelta
 import httpx
 from sendgrid.helpers.mail import (
     Category,
+    ClickTracking,
     Content,
     CustomArg,
     From,
@@ -36,8 +37,8 @@ from domain.messages import (
     Receipt,
     one_line,
 )
+from integrations.sendgrid.client import sendgrid_client
 
-_API_KEY = re.compile(r"[!-~]+")
 _ADDRESS = re.compile(r"[^\s\x00-\x1f<>,;@]+@[^\s\x00-\x1f<>,;@]+")
 ACCEPTED = 202
 SETTINGS_PATIENCE = timedelta(minutes=5)
@@ -69,23 +70,14 @@ class SendGridMailer:
         pool_timeout: timedelta = timedelta(seconds=10),
         connections: int = 100,
     ) -> None:
-        # Checked here because an HTTP client quotes a header that it cannot send, and so would log the key.
-        if not _API_KEY.fullmatch(api_key):
-            raise ValueError("The SendGrid API key is empty or has characters that no key has: set SENDGRID_API_KEY")
-        if not _is_http(url):
-            raise ValueError(f"{url!r} is not the URL of an API: set CAUCE_SENDGRID_URL, as https://api.sendgrid.com")
-        self._client = httpx.Client(
-            base_url=url,
-            headers={"Authorization": f"Bearer {api_key}", "Content-Type": "application/json"},
-            timeout=httpx.Timeout(
-                connect=connect_timeout.total_seconds(),
-                write=write_timeout.total_seconds(),
-                read=read_timeout.total_seconds(),
-                pool=pool_timeout.total_seconds(),
-            ),
-            # Idle connections go soon: one that the provider closes while we write makes a message ambiguous.
-            limits=httpx.Limits(max_connections=connections, max_keepalive_connections=connections, keepalive_expiry=5),
-            follow_redirects=False,
+        self._client = sendgrid_client(
+            api_key,
+            url,
+            connect_timeout=connect_timeout,
+            write_timeout=write_timeout,
+            read_timeout=read_timeout,
+            pool_timeout=pool_timeout,
+            connections=connections,
         )
 
     def send(self, message: EmailMessage) -> Receipt:
@@ -104,14 +96,6 @@ class SendGridMailer:
 
     def close(self) -> None:
         self._client.close()
-
-
-def _is_http(url: str) -> bool:
-    try:
-        parsed = httpx.URL(url)
-    except httpx.InvalidURL:
-        return False
-    return parsed.scheme in ("http", "https") and parsed.host != ""
 
 
 def _lost(error: httpx.HTTPError) -> MailerError:
@@ -190,5 +174,9 @@ def _body(message: EmailMessage) -> bytes:
     if message.unsubscribe_url is not None:
         mail.add_header(Header("List-Unsubscribe", f"<{one_line(message.unsubscribe_url)}>"))
         mail.add_header(Header("List-Unsubscribe-Post", "List-Unsubscribe=One-Click"))
-    mail.tracking_settings = TrackingSettings(subscription_tracking=SubscriptionTracking(enable=False))
+    mail.tracking_settings = TrackingSettings(
+        subscription_tracking=SubscriptionTracking(enable=False),
+        # Links of other messages are somebody's authority to confirm or to answer: nobody else is to see them.
+        click_tracking=None if message.unsubscribe_url else ClickTracking(enable=False, enable_text=False),
+    )
     return json.dumps(mail.get()).encode()

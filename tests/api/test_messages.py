@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from domain.consent import ConsentState
-from domain.deliveries import DeliveryKind
+from domain.deliveries import DeliveryKind, Sign
 from domain.frequency import Cap
 from domain.messages import MessageClass, MessageStatus
 from domain.sending_hours import SendingHours
@@ -185,7 +185,7 @@ async def test_a_message_tells_why_with_the_inputs_of_the_decision(api: Caller) 
     ]
     assert judged[4].endswith(": ready by sendgrid, SendGrid answered 503: it is out of order.")
     assert judged[5].startswith("Now deferred until 2026-06-03 13:")
-    assert [(each["kind"], each["automated"]) for each in told["deliveries"]] == [("opened", "a privacy proxy")]
+    assert [(each["kind"], each["automated"]) for each in told["deliveries"]] == [("opened", "agent")]
 
 
 def delivery(message_id: str) -> DeliveryEventRow:
@@ -195,6 +195,6 @@ def delivery(message_id: str) -> DeliveryEventRow:
         message_id=message_id,
         kind=DeliveryKind.OPENED,
         occurred_at=NIGHT,
-        automated="a privacy proxy",
+        automated=Sign.AGENT,
         raw={},
     )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from typing import Any
 
-import httpx
 import pytest
 from temporalio.testing import WorkflowEnvironment
 
@@ -15,6 +14,7 @@ from integrations.outbox.mailer import OutboxMailer
 from runtime.settings import Settings
 from store.tables import new_id
 from tests.api.caller import Caller, calling
+from tests.api.page import assert_page
 
 HTML = "<html><head><title>Hello</title></head><body><h1>Hello Ada</h1><script>alert(1)</script></body></html>"
 
@@ -39,21 +39,6 @@ def _deliver(settings: Settings, **changes: Any) -> EmailMessage:
     return message
 
 
-def _assert_page(answer: httpx.Response, status: int = 200) -> str:
-    """A page that lets nothing foreign in, is whole, and has no script; answer its HTML."""
-    assert answer.status_code == status
-    assert answer.headers["content-type"] == "text/html; charset=utf-8"
-    assert "default-src 'none'" in answer.headers["content-security-policy"]
-    assert "frame-ancestors 'none'" in answer.headers["content-security-policy"]
-    assert answer.headers["x-content-type-options"] == "nosniff"
-    assert answer.headers["referrer-policy"] == "no-referrer"
-    html = answer.text
-    assert html.rstrip().endswith("</html>")
-    assert re.search(r"<script|<style|\son\w+=|\sstyle=", html) is None
-    assert html.count("<h1>") == 1
-    return html
-
-
 def test_both_languages_say_the_same_things() -> None:
     assert TEXTS["es"].keys() == TEXTS["en"].keys()
 
@@ -76,10 +61,10 @@ def test_language_is_the_readers_first_that_is_spoken(accept_language: str, lang
 
 
 async def test_start_page_leads_to_everything(api: Caller) -> None:
-    html = _assert_page(await api.get("/"))
+    html = assert_page(await api.get("/"))
     for link in ("/docs", "/openapi.json", "/outbox", "http://127.0.0.1:8233/"):
         assert f'href="{link}"' in html
-    spanish = _assert_page(await api.http.get("/", headers={"Accept-Language": "es-CL"}))
+    spanish = assert_page(await api.http.get("/", headers={"Accept-Language": "es-CL"}))
     assert '<html lang="es">' in spanish
     assert "Bandeja de salida" in spanish
     style = await api.get("/console.css")
@@ -87,18 +72,18 @@ async def test_start_page_leads_to_everything(api: Caller) -> None:
 
 
 async def test_empty_outbox_says_so(api: Caller) -> None:
-    assert TEXTS["en"]["outbox_empty"] in _assert_page(await api.get("/outbox"))
+    assert TEXTS["en"]["outbox_empty"] in assert_page(await api.get("/outbox"))
 
 
 async def test_outbox_lists_messages_newest_first_a_page_at_a_time(api: Caller, settings: Settings) -> None:
     messages = [_deliver(settings, subject=f"Number {number:03}") for number in range(60)]
-    first = _assert_page(await api.get("/outbox"))
+    first = assert_page(await api.get("/outbox"))
     assert re.findall(r"Number (\d{3})", first) == [f"{number:03}" for number in range(59, 9, -1)]
     assert "onboarding · welcome" in first
     assert "Ada Lovelace &lt;ada@example.com&gt;" in first
     older = re.search(r'href="(/outbox\?before=[^"]+)" rel="next"', first)
     assert older is not None
-    rest = _assert_page(await api.get(older[1]))
+    rest = assert_page(await api.get(older[1]))
     assert re.findall(r"Number (\d{3})", rest) == [f"{number:03}" for number in range(9, -1, -1)]
     assert 'rel="next"' not in rest
     assert f'href="/outbox/{messages[0].id}"' in rest
@@ -106,7 +91,7 @@ async def test_outbox_lists_messages_newest_first_a_page_at_a_time(api: Caller, 
 
 async def test_message_is_shown_as_the_contact_sees_it_and_cannot_run_anything(api: Caller, settings: Settings) -> None:
     message = _deliver(settings)
-    html = _assert_page(await api.get(f"/outbox/{message.id}"))
+    html = assert_page(await api.get(f"/outbox/{message.id}"))
     assert "Welcome, &lt;Ada&gt; &amp; co." in html
     assert "As its reader sees it" in html, "it may be of the team"
     assert "Hello Ada, in &lt;plain&gt; text" in html
@@ -127,7 +112,7 @@ async def test_message_is_shown_as_the_contact_sees_it_and_cannot_run_anything(a
 @pytest.mark.parametrize("suffix", ["", "/html", ".eml"])
 async def test_unknown_message_is_a_page_that_says_so(api: Caller, message_id: str, suffix: str) -> None:
     answer = await api.get(f"/outbox/{message_id}{suffix}")
-    assert TEXTS["en"]["no_message_about"] in _assert_page(answer, 404)
+    assert TEXTS["en"]["no_message_about"] in assert_page(answer, 404)
 
 
 async def test_outbox_leads_to_no_file_elsewhere(api: Caller, settings: Settings) -> None:
@@ -145,70 +130,7 @@ async def test_outbox_says_when_emails_go_elsewhere(settings: Settings, temporal
     message = _deliver(settings)
     sending = Settings.model_validate({**settings.model_dump(exclude_unset=True), "mailer": "sendgrid"})
     async with calling(sending, temporal.client) as api:
-        html = _assert_page(await api.get("/outbox"))
-        _assert_page(await api.get(f"/outbox/{message.id}"), 404)
+        html = assert_page(await api.get("/outbox"))
+        assert_page(await api.get(f"/outbox/{message.id}"), 404)
     assert TEXTS["en"]["outbox_unused"] in html
     assert message.id not in html
-
-
-@pytest.fixture
-async def unsubscribe_path(api: Caller) -> str:
-    """The link in an email to a contact who reads Spanish and is in a flow."""
-    made = await api.enroll(contact={"email": "bo@example.com", "locale": "es-CL"})
-    return api.services.links.unsubscribe_url(made["contact_id"]).removeprefix("http://127.0.0.1:8000")
-
-
-async def test_opening_the_link_asks_in_the_contacts_language_and_changes_nothing(
-    api: Caller, unsubscribe_path: str
-) -> None:
-    for _ in range(3):
-        html = _assert_page(await api.http.get(unsubscribe_path, headers={"Accept-Language": "en"}))
-    assert '<html lang="es">' in html
-    assert '<form method="post">' in html
-    assert "bo@example.com" not in html
-    assert "/outbox" not in html
-    assert await api.events() == []
-
-
-@pytest.mark.parametrize(
-    ("body", "content_type"),
-    [
-        (b"List-Unsubscribe=One-Click", "application/x-www-form-urlencoded"),
-        (b"", ""),
-        (
-            b'--b\r\nContent-Disposition: form-data; name="List-Unsubscribe"\r\n\r\nOne-Click\r\n--b--',
-            "multipart/form-data",
-        ),
-    ],
-    ids=["form", "nothing", "multipart"],
-)
-async def test_one_click_opts_out_without_key_cookie_or_redirect(
-    api: Caller, unsubscribe_path: str, body: bytes, content_type: str
-) -> None:
-    for _ in range(2):
-        answer = await api.http.post(
-            unsubscribe_path, content=body, headers={"Content-Type": content_type, "Origin": "null"}
-        )
-        html = _assert_page(answer)
-        assert "Te has dado de baja" in html
-        assert "set-cookie" not in answer.headers
-    event, again = await api.events()
-    assert event.name == again.name == "unsubscribed"
-    assert event.delivered_at is not None
-    assert (await api.get(f"/v1/contacts/{event.contact_id}")).json()["suppressed"] == ["unsubscribed"]
-
-
-@pytest.mark.parametrize("token", ["nonsense", "%00", "a.b", "x" * 5000, "%F0%9F%92%A9"])
-async def test_link_that_we_did_not_sign_is_a_page_that_helps(api: Caller, token: str) -> None:
-    for answer in (
-        await api.http.get(f"/unsubscribe/{token}", headers={"Accept-Language": "es"}),
-        await api.http.post(f"/unsubscribe/{token}", headers={"Accept-Language": "es"}),
-    ):
-        assert TEXTS["es"]["bad_link_heading"] in _assert_page(answer, 404)
-
-
-async def test_link_of_a_contact_who_is_gone_is_a_page_that_helps(api: Caller) -> None:
-    path = api.services.links.unsubscribe_url("0193f0c2-7c3a-7d3e-9a51-0c5f2f6b8d11").removeprefix(
-        "http://127.0.0.1:8000"
-    )
-    _assert_page(await api.http.post(path), 404)

@@ -23,6 +23,7 @@ PROTECTED = [
     ("GET", "/v1/enrollments/0193f0c2-7c3a-7d3e-9a51-0c5f2f6b8d11"),
     ("POST", "/v1/enrollments/0193f0c2-7c3a-7d3e-9a51-0c5f2f6b8d11/cancel"),
     ("POST", "/v1/events"),
+    ("POST", "/v1/webhooks/sendgrid"),
     ("GET", "/v1/messages"),
     ("GET", "/v1/approvals"),
     ("POST", "/v1/approvals/0193f0c2-7c3a-7d3e-9a51-0c5f2f6b8d11/decision"),

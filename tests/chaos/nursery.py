@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import traceback
 from functools import partial
 
 from cli.runner import run, until_signalled
@@ -25,8 +26,11 @@ def main() -> None:
         child = os.fork()
         if child == 0:
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-            run(until_signalled(partial(run_worker, load_settings())))
-            os._exit(0)
+            try:
+                run(until_signalled(partial(run_worker, load_settings())))
+            except BaseException:
+                traceback.print_exc()
+            os._exit(1)
         sys.stdout.write(f"{child}\n")
         sys.stdout.flush()
 

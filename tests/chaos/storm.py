@@ -51,7 +51,7 @@ class Storm:
         self._port = unused_port()
         self._postgres_folder = Path(tempfile.mkdtemp(prefix="cauce-storm-"))
         self._postgres_folder.chmod(0o755)
-        self._workers: list[int] = []
+        self._workers: list[psutil.Process] = []
 
     @asynccontextmanager
     async def raging(self) -> AsyncIterator[Self]:
@@ -107,7 +107,7 @@ class Storm:
         while True:
             await asyncio.sleep(self._chance.uniform(1, 2))
             victim = self._workers.pop(self._chance.randrange(len(self._workers)))
-            os.kill(victim, signal.SIGKILL)
+            victim.kill()
             self.kills["worker"] += 1
             await self._bear()
 
@@ -172,7 +172,7 @@ class Storm:
         assert self._nursery.stdout is not None
         self._nursery.stdin.write(b"\n")
         await self._nursery.stdin.drain()
-        self._workers.append(int(await self._nursery.stdout.readline()))
+        self._workers.append(psutil.Process(int(await self._nursery.stdout.readline())))
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

@@ -13,8 +13,10 @@ from pathlib import Path
 
 import pytest
 
+from runtime.settings import Settings
 from store.tables import MessageRow
-from tests.chaos.storm import SERIES, Storm
+from tests.api.caller import calling, client_of_nobody
+from tests.chaos.storm import SECRET, SERIES, Storm
 from tests.waiting import until
 
 MESSAGES = int(os.environ.get("CAUCE_TEST_STORM", "100"))
@@ -40,12 +42,28 @@ async def test_in_a_storm_no_message_is_lost_none_comes_twice_and_every_doubt_is
         rows = await storm.messages()
         taken = Counter(body["custom_args"]["cauce_message_id"] for body in storm.sendgrid.accepted)
         print(told(rows, taken, storm, time.monotonic() - began))  # noqa: T201 (the figures are asked for)
+        doubted, settled = await settled_by_events(storm)
     assert storm.kills[disturbed] >= 1
     assert Counter(row.step for row in rows) == dict.fromkeys(SERIES, MESSAGES // len(SERIES))
     assert {row.status for row in rows} <= {"sent", "unconfirmed"}
     assert max(taken.values()) == 1
     assert [row.id for row in rows if row.status == "sent" and not taken[row.id]] == []
     assert taken.keys() <= {row.id for row in rows}
+    assert doubted == {row.id for row in rows if row.status == "unconfirmed"}
+    assert settled == {row.id: "delivered" if taken[row.id] else "unconfirmed" for row in rows}
+
+
+async def settled_by_events(storm: Storm) -> tuple[set[str], dict[str, str]]:
+    """The doubts as the API lists them, and what all messages are once the provider has told of those that it has."""
+    settings = Settings.model_validate({"database_url": storm.database_url, "secret_key": SECRET})
+    async with calling(settings, await client_of_nobody(1)) as api:
+        doubts = (await api.get("/v1/messages", status="unconfirmed", limit=100)).json()["items"]
+        for body in storm.sendgrid.webhook_bodies("processed", "delivered"):
+            answer = await api.http.post(
+                "/v1/webhooks/sendgrid", content=body, headers={"Content-Type": "application/json"}
+            )
+            assert answer.status_code == 202, answer.text
+    return {item["id"] for item in doubts}, {row.id: row.status for row in await storm.messages()}
 
 
 def told(rows: list[MessageRow], taken: Counter[str], storm: Storm, seconds: float) -> str:

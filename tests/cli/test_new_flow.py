@@ -24,6 +24,7 @@ from cli.new_flow import PLACES, STEPS, Given, new_flow, write
 from cli.scaffolding import scaffolded
 from cli.steps_language import EXAMPLE, event_name, read_steps
 from domain.flows import OnEdit
+from emails.topics import Topics
 from inspection.checks import RULES, check_flow
 from inspection.layout import Layout
 from inspection.record_rules import flow_has_histories
@@ -165,6 +166,24 @@ def test_what_people_of_the_team_read_is_there_to_be_said_in_other_languages() -
         "See what this contact needs": "",
     }
     assert "emails/win_back/words.toml" not in files_of(EXAMPLE)
+
+
+def test_a_new_flow_describes_a_topic_of_its_own_which_nobody_has_agreed_to_yet(tmp_path: Path) -> None:
+    write(files_of("tip, wait 1 day, offer"), in_the_project(tmp_path).root)
+    topics = Topics.load(tmp_path / "emails")
+    assert list(topics) == ["win_back"]
+    topic = topics["win_back"]
+    assert (topic.purpose, topic.en.title, topic.public) == ("Win back who's gone", "Win back who's gone", False)
+    assert topic.en.agreement != topic.es.agreement
+    kinds = [path.read_text() for path in tmp_path.glob("emails/win_back/*/message.toml")]
+    assert len(kinds) == 2
+    assert all('topic = "win_back"' in kind for kind in kinds)
+
+
+def test_a_topic_that_is_described_already_is_not_described_again() -> None:
+    blueprint = drawn_up("offers", "Offers", GOAL, "marketing", OnEdit.FOLLOW, read_steps("tip, wait 1 day", GOAL))
+    assert "emails/offers/topics.toml" not in scaffolded(blueprint, {"offers"})
+    assert "emails/offers/topics.toml" in scaffolded(blueprint, {"newsletter"})
 
 
 WRONG = [

@@ -9,6 +9,7 @@ from domain.contacts import Contact
 from domain.flows import FlowSettings
 from domain.messages import Sender
 from emails.templates import Rendered, TemplateError, Templates
+from tests.topics import topics_toml
 
 SENDER = Sender(
     name="Acme & Sons",
@@ -19,7 +20,8 @@ SENDER = Sender(
 UNSUBSCRIBE = "https://cauce.example/u/abc?a=1&b=2"
 
 FOOTER = """<mj-section><mj-column><mj-text>
-{{ sender.postal_address }} {% if unsubscribe_url %}<a href="{{ unsubscribe_url }}">Stop</a>{% endif %}
+{{ sender.name }}, {{ sender.postal_address }}
+{% if unsubscribe_url %}<a href="{{ unsubscribe_url }}">Stop</a>{% endif %}
 </mj-text></mj-column></mj-section>
 """
 BODY = """<mjml lang="LOCALE">
@@ -47,6 +49,7 @@ class Project:
 
     def __init__(self, folder: Path) -> None:
         self.root = folder / "emails"
+        self.write("topics.toml", topics_toml("product"))
         self.write("trial/tip/message.toml", 'class = "relationship"\ntopic = "product"\n')
         for locale in ("en", "es"):
             self.write(f"layout/{locale}/footer.mjml", FOOTER)

@@ -111,7 +111,7 @@ def test_what_a_mail_would_load_when_opened_is_told(project: Project, element: s
 def test_a_fault_in_the_layout_is_told_once_with_the_layouts_file(project: Project) -> None:
     project.write("layout/es/footer.mjml", FOOTER + "<mj-txt>{{ phone }}</mj-txt>\n")
     problems = project.problems()
-    assert problems[0].startswith("emails/layout/es/footer.mjml:4 has <mj-txt>, which is not a tag")
+    assert problems[0].startswith("emails/layout/es/footer.mjml:5 has <mj-txt>, which is not a tag")
     assert problems[-1].startswith("emails/layout/es/footer.mjml uses {{ phone }}, which TrialSettings has not")
 
 
@@ -186,21 +186,70 @@ def test_a_wrong_message_toml_is_told(project: Project, toml: str, problem: str)
     assert [found for found in project.problems() if found.startswith(f"emails/trial/tip/message.toml {problem}")]
 
 
-@pytest.mark.parametrize("needed", ["unsubscribe_url", "sender.postal_address"])
+NEEDED = ("unsubscribe_url", "sender.name", "sender.postal_address")
+
+
+def not_always_shown(needed: str) -> str:
+    return (
+        f"{ES} does not always show {{{{ {needed} }}}}, as all but transactional messages must:"
+        ' add it, or <mj-include path="footer.mjml" />'
+    )
+
+
+@pytest.mark.parametrize("needed", NEEDED)
 @pytest.mark.parametrize("message_class", ["relationship", "marketing"])
 def test_who_writes_and_how_to_opt_out_may_not_be_left_out(project: Project, message_class: str, needed: str) -> None:
     project.write("trial/tip/message.toml", f'class = "{message_class}"\ntopic = "product"\n')
     project.write("layout/es/footer.mjml", FOOTER.replace(f"{{{{ {needed} }}}}", ""))
-    assert project.problems() == [
-        f"{ES} does not always show {{{{ {needed} }}}}, as all but transactional messages must:"
-        ' add it, or <mj-include path="footer.mjml" />'
-    ]
+    assert project.problems() == [not_always_shown(needed)]
 
 
-def test_an_opt_out_that_only_some_contacts_see_is_told(project: Project) -> None:
-    project.write("layout/es/footer.mjml", FOOTER.replace("{% if unsubscribe_url %}", "{% if contact.company %}"))
-    (problem,) = project.problems()
-    assert problem.startswith(f"{ES} does not always show {{{{ unsubscribe_url }}}}")
+@pytest.mark.parametrize("needed", NEEDED)
+@pytest.mark.parametrize(
+    "hidden",
+    [
+        "{% if contact.company %}SHOWN{% endif %}",
+        "{% if unsubscribe_url and contact.company %}SHOWN{% endif %}",
+        "{% if unsubscribe_url %}{% if contact.company %}SHOWN{% endif %}{% endif %}",
+        "{% if unsubscribe_url %}Hello{% else %}SHOWN{% endif %}",
+        "{% for _ in contact.company or '' %}SHOWN{% endfor %}",
+        "<!-- SHOWN -->",
+        '<span style="display: none">SHOWN</span>',
+        '<span title="SHOWN">Hello</span>',
+    ],
+)
+def test_who_writes_and_how_to_opt_out_is_for_every_contact_to_see(project: Project, hidden: str, needed: str) -> None:
+    shown = f"{{{{ {needed} }}}}"
+    footer = FOOTER.replace(shown, "").replace("</mj-text>", f"{hidden.replace('SHOWN', shown)}</mj-text>")
+    project.write("layout/es/footer.mjml", footer)
+    assert project.problems() == [not_always_shown(needed)]
+
+
+@pytest.mark.parametrize("needed", NEEDED)
+def test_what_an_expression_may_leave_out_is_told(project: Project, needed: str) -> None:
+    spoiled = f"{{{{ {needed} if contact.company else '' }}}}"
+    project.write("layout/es/footer.mjml", FOOTER.replace(f"{{{{ {needed} }}}}", spoiled))
+    assert project.problems() == [not_always_shown(needed)]
+
+
+@pytest.mark.parametrize("tag", ["mj-preview", "mj-title"])
+def test_a_sender_who_is_named_in_the_head_alone_is_told(project: Project, tag: str) -> None:
+    project.write("layout/es/footer.mjml", FOOTER.replace("{{ sender.name }}", ""))
+    head = f"<{tag}>{{{{ sender.name }}}}</{tag}>"
+    project.body(BODY.replace("<mj-preview>In short</mj-preview>", head).replace("TEXT", TEXT))
+    assert project.problems() == [not_always_shown("sender.name")]
+
+
+@pytest.mark.parametrize("link", ['<a href="{{ unsubscribe_url }}"> </a>', '<a href="{{ unsubscribe_url }}"></a>Stop'])
+def test_an_opt_out_without_a_word_to_click_on_is_told(project: Project, link: str) -> None:
+    project.write("layout/es/footer.mjml", FOOTER.replace('<a href="{{ unsubscribe_url }}">Stop</a>', link))
+    assert project.problems() == [not_always_shown("unsubscribe_url")]
+
+
+@pytest.mark.parametrize("name", ["{{ sender.name|upper }}", "{{ 'From ' ~ sender.name }}", "<b>{{ sender.name }}</b>"])
+def test_a_sender_may_be_named_in_any_form(project: Project, name: str) -> None:
+    project.write("layout/es/footer.mjml", FOOTER.replace("{{ sender.name }}", name))
+    assert project.problems() == []
 
 
 def test_a_transactional_message_needs_no_opt_out(project: Project) -> None:

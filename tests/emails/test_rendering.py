@@ -95,7 +95,7 @@ def test_the_text_part_reads_as_paragraphs_and_keeps_every_link(project: Project
         "See our guide <https://acme.example/a?b=1&c=2>. Soon.\n\n"
         "* one\n* two\n\n"
         "Start <https://acme.example>\n\n"
-        f"Av. Providencia 1234, Santiago, Chile Stop <{UNSUBSCRIBE}>\n"
+        f"Acme & Sons, Av. Providencia 1234, Santiago, Chile Stop <{UNSUBSCRIBE}>\n"
     )
 
 

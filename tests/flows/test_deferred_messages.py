@@ -12,7 +12,7 @@ from activities.outgoing import Outgoing
 from domain.circuit import CircuitRules
 from domain.contacts import ContactProfile
 from domain.flows import Exit
-from domain.messages import DeliveryAmbiguous, ProviderUnavailable, Settlement
+from domain.messages import DeliveryAmbiguous, MessageClass, MessageStatus, ProviderUnavailable, Settlement
 from rehearsal.enrolled import Journey
 from rehearsal.journey import JourneysOn, JourneyStarter
 from runtime.resending import start_resend
@@ -84,8 +84,8 @@ async def test_a_message_over_the_cap_waits_for_its_time() -> None:
                 enrollment_id=j.row.id,
                 contact_id=j.row.contact_id,
                 step="another",
-                status="sent",
-                message_class="relationship",
+                status=MessageStatus.SENT,
+                message_class=MessageClass.RELATIONSHIP,
                 handed_over_at=now(),
             )
             session.add(earlier)

@@ -219,6 +219,7 @@ async def test_a_meeting_ends_it_wherever_the_lead_is_and_leaves_nothing_open(
         (Journey.unsubscribe, Exit.UNSUBSCRIBED),
         (Journey.bounce, Exit.BOUNCED),
         (Journey.complain, Exit.COMPLAINED),
+        (Journey.erase, Exit.ERASED),
         (Journey.cancel, Exit.CANCELLED),
     ],
 )

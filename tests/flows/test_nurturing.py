@@ -144,6 +144,7 @@ async def test_who_asks_for_a_demo_goes_to_sales_at_once(journey: JourneyStarter
         (Journey.unsubscribe, Exit.UNSUBSCRIBED),
         (Journey.bounce, Exit.BOUNCED),
         (Journey.complain, Exit.COMPLAINED),
+        (Journey.erase, Exit.ERASED),
         (Journey.cancel, Exit.CANCELLED),
     ],
 )

@@ -61,7 +61,12 @@ async def test_unsubscribe_during_a_wait_ends_without_another_email(journey: Jou
 
 @pytest.mark.parametrize(
     ("leave", "exit_"),
-    [(Journey.bounce, Exit.BOUNCED), (Journey.complain, Exit.COMPLAINED), (Journey.cancel, Exit.CANCELLED)],
+    [
+        (Journey.bounce, Exit.BOUNCED),
+        (Journey.complain, Exit.COMPLAINED),
+        (Journey.erase, Exit.ERASED),
+        (Journey.cancel, Exit.CANCELLED),
+    ],
 )
 async def test_leaving_during_a_wait_ends_without_another_email(
     journey: JourneyStarter, leave: Callable[[Journey], Awaitable[None]], exit_: Exit

@@ -108,6 +108,7 @@ async def test_the_settings_say_what_a_sign_of_life_is(journey: JourneyStarter) 
         (Journey.unsubscribe, Exit.UNSUBSCRIBED),
         (Journey.bounce, Exit.BOUNCED),
         (Journey.complain, Exit.COMPLAINED),
+        (Journey.erase, Exit.ERASED),
         (Journey.cancel, Exit.CANCELLED),
     ],
 )

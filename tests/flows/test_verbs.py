@@ -6,6 +6,7 @@ import pytest
 from temporalio.client import WorkflowExecutionStatus, WorkflowFailureError
 from temporalio.exceptions import ApplicationError, CancelledError
 
+from domain.events import LEAVING_EVENTS
 from domain.flows import Exit
 from rehearsal.journey import JourneyStarter
 from tests.flows.specimens.drip import Drip
@@ -80,7 +81,7 @@ async def test_an_event_that_the_flow_does_not_listen_for_is_not_told(journey: J
 
 @pytest.mark.parametrize(
     ("event", "exit_"),
-    [("unsubscribed", Exit.UNSUBSCRIBED), ("bounced", Exit.BOUNCED), ("complained", Exit.COMPLAINED)],
+    list(LEAVING_EVENTS.items()),
 )
 async def test_a_contact_who_leaves_gets_nothing_more_from_any_flow(
     journey: JourneyStarter, event: str, exit_: Exit

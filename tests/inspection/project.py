@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 from inspection.layout import Layout
+from tests.topics import topics_toml
 
 _SENDS = re.compile(r"""self\.send\(\s*f?"([^"]*)"(?:,\s*(?:message=)?"([^"]*)")?""")
 _WAITS = re.compile(r"""self\.(?:wait|wait_until|wait_for_local_time|happened|ask|task|assign_lead)\(\s*f?"([^"]+)\"""")
@@ -13,7 +14,8 @@ _LISTED = re.compile(r"^# messages:(.*)$", re.MULTILINE)
 _CLASS = re.compile(r"^class (\w+)\(.*\bFlow\b", re.MULTILINE)
 _NAME = re.compile(r"[a-z][a-z0-9-]*")
 _FOOTER = """<mj-section><mj-column><mj-text>
-{{ sender.postal_address }} {% if unsubscribe_url %}<a href="{{ unsubscribe_url }}">Stop</a>{% endif %}
+{{ sender.name }}, {{ sender.postal_address }}
+{% if unsubscribe_url %}<a href="{{ unsubscribe_url }}">Stop</a>{% endif %}
 </mj-text></mj-column></mj-section>
 """
 _BODY = """<mjml lang="LOCALE">
@@ -54,6 +56,7 @@ class FlowProject:
 
     def add_message(self, flow: str, message: str) -> None:
         folder = f"emails/{flow}/{message}"
+        self.write("emails/topics.toml", topics_toml("product"))
         self.write(f"{folder}/message.toml", 'class = "relationship"\ntopic = "product"\n')
         for locale in ("en", "es"):
             self.write(f"emails/layout/{locale}/footer.mjml", _FOOTER)

@@ -10,11 +10,13 @@ import json
 import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 from tests.integrations.scripted_server import Answer, Request, ScriptedServer
+from tests.integrations.sendgrid_webhook import webhook_event
 
 API_KEY = "SG.fake.0123456789"
 MAX_BYTES = 30 * 1024 * 1024
@@ -30,12 +32,37 @@ class FakeSendGrid(ScriptedServer):
         self.api_key = api_key
         self.accepted: list[dict[str, Any]] = []
         self.requests = 0
+        self._receipts: list[tuple[str, datetime]] = []
         self._log = log
 
     def messages(self, message_id: str) -> list[dict[str, Any]]:
         """The accepted bodies that carry this id of ours."""
         with self._lock:
             return [body for body in self.accepted if body["custom_args"]["cauce_message_id"] == message_id]
+
+    def webhook_bodies(self, *names: str, events_per_body: int = 1000) -> list[bytes]:
+        """What the event webhook posts of all that was accepted so far: an event of each of these names, a second
+        apart, for each message. Asked again, an event comes again with its id.
+        """
+        with self._lock:
+            receipts = zip(self.accepted, self._receipts, strict=True)
+            events = [
+                webhook_event(
+                    name,
+                    body["custom_args"]["cauce_message_id"],
+                    accepted_at + timedelta(seconds=number),
+                    email=body["personalizations"][0]["to"][0]["email"],
+                    category=body["categories"],
+                    sg_event_id=f"{receipt}-{number}-{name}",
+                    sg_message_id=f"{receipt}.recvd-5f54b5d587-pczjm-1-67BADEEA-6.0",
+                )
+                for body, (receipt, accepted_at) in receipts
+                for number, name in enumerate(names)
+            ]
+        return [
+            json.dumps(events[begins : begins + events_per_body]).encode()
+            for begins in range(0, len(events), events_per_body)
+        ]
 
     def answer(self, request: Request) -> Answer:
         """Decide on one request, and record its body when it is accepted."""
@@ -49,7 +76,7 @@ class FakeSendGrid(ScriptedServer):
             self.requests += 1
             answer = self._scripted() or self._judge(request.headers.get("authorization", ""), request.body)
             if answer.accepts:
-                self._accept(json.loads(request.body))
+                self._accept(json.loads(request.body), answer.headers.get("X-Message-Id", uuid4().hex))
             return answer
 
     def _judge(self, authorization: str, raw: bytes) -> Answer:
@@ -66,8 +93,9 @@ class FakeSendGrid(ScriptedServer):
             return failure(400, *complaints)
         return Answer(headers={"X-Message-Id": uuid4().hex})
 
-    def _accept(self, body: dict[str, Any]) -> None:
+    def _accept(self, body: dict[str, Any], receipt: str) -> None:
         self.accepted.append(body)
+        self._receipts.append((receipt, datetime.now(UTC)))
         if self._log is not None:
             with self._log.open("a", encoding="utf-8") as log:
                 log.write(json.dumps(body) + "\n")

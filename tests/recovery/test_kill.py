@@ -132,6 +132,18 @@ def test_a_worker_that_is_killed_again_and_again_in_the_middle_of_work_repeats_a
         assert set(kept_in_the_outbox(up, enrollment, api).values()) == {1}
 
 
+def test_an_erasure_that_is_asked_for_while_no_worker_is_there_is_done_by_the_next(up: Up, api: httpx.Client) -> None:
+    enrollment = enroll(api, "erased")
+    waits_at(api, enrollment, "activated")
+    contact, sent = read(api, enrollment)["contact_id"], kept_in_the_outbox(up, enrollment, api)
+    kill(up.children()["worker"])
+    erasure = api.delete(f"/v1/contacts/{contact}").raise_for_status().headers["Location"]
+    eventually("the rows are deleted", lambda: api.get(erasure).raise_for_status().json()["rows"])
+    assert api.get(f"/v1/contacts/{contact}").status_code == 404
+    assert sent
+    assert not any((up.data_dir / "outbox" / f"{message}.eml").exists() for message in sent)
+
+
 def test_up_stops_within_its_grace_and_leaves_no_process(up: Up) -> None:
     children = up.children()
     assert up.end_by(signal.SIGINT) == 0

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from tests.emails.project import BODY, FOOTER
+from tests.topics import topics_toml
 
 FLOW = '''
 from __future__ import annotations
@@ -71,6 +72,7 @@ def test_a_test_outside_the_project_uses_the_fixture(tmp_path: Path) -> None:
         tmp_path / "acme/winback.py": FLOW,
         tmp_path / "test_winback.py": TEST,
         tmp_path / "emails/layout/en/footer.mjml": FOOTER,
+        tmp_path / "emails/topics.toml": topics_toml("winback"),
         message / "message.toml": 'class = "relationship"\ntopic = "winback"\n',
         message / "en/subject.txt": "We miss you, {{ contact.first_name }}\n",
         message / "en/body.mjml": BODY.replace("LOCALE", "en"),

@@ -25,6 +25,8 @@ def empty_environment(monkeypatch: pytest.MonkeyPatch) -> None:
         ("CAUCE_SENDER_EMAIL", "nobody"),
         ("CAUCE_PUBLIC_URL", "example"),
         ("CAUCE_WORKER_METRICS", "9464"),
+        ("CAUCE_SENDGRID_WEBHOOK_KEY", "hush"),
+        ("CAUCE_SENDGRID_WEBHOOK_KEY", ""),
     ],
 )
 def test_a_wrong_variable_is_named_and_its_value_is_not_repeated(

@@ -5,8 +5,8 @@ from datetime import datetime, timedelta
 import pytest
 from sqlalchemy.exc import IntegrityError
 
-from domain.flows import Exit, Outcome
 from domain.circuit import Send
+from domain.flows import Exit, Outcome
 from domain.messages import MessageStatus, Receipt
 from store.database import Database
 from store.enrollments import enroll, record_outcome

@@ -12,6 +12,7 @@ from sqlmodel import SQLModel
 from domain.consent import ConsentState
 from domain.contacts import ContactProfile
 from domain.crm import CrmChange, Sunset
+from domain.deliveries import DeliveryKind, Sign
 from domain.messages import MessageStatus
 from domain.suppressions import SuppressionReason
 from store.contacts import upsert_contact
@@ -24,6 +25,7 @@ from store.tables import (
     ConsentRow,
     ContactRow,
     CrmChangeRow,
+    DeliveryEventRow,
     EnrollmentRow,
     EventRow,
     HoldRow,
@@ -92,6 +94,50 @@ async def nurturing(database: Database, ada: ContactRow) -> EnrollmentRow:
 
 def of(row: EnrollmentRow, **more: Any) -> dict[str, Any]:
     return {"enrollment_id": row.id, "contact_id": row.contact_id, **more}
+
+
+async def test_deliveries_say_what_messages_came_to_and_what_machines_did(
+    database: Database, ada: ContactRow, nurturing: EnrollmentRow, rosa: PersonRow
+) -> None:
+    guide = MessageRow(**of(nurturing, step="guide", status=MessageStatus.DELIVERED, sent_at=at(1), updated_at=at(1)))
+    team = MessageRow(
+        **of(nurturing, step="approve", status=MessageStatus.DELIVERED, sent_at=at(1), updated_at=at(1)),
+        person_id=rosa.id,
+    )
+
+    def delivery(hours: float, kind: DeliveryKind, message: MessageRow = guide, **more: Any) -> DeliveryEventRow:
+        return DeliveryEventRow(
+            id=f"sendgrid:{new_id()}",
+            provider="sendgrid",
+            message_id=message.id,
+            kind=kind,
+            occurred_at=at(hours),
+            **more,
+        )
+
+    await keep(
+        database,
+        guide,
+        team,
+        delivery(2, DeliveryKind.PROCESSED),
+        delivery(3, DeliveryKind.DELIVERED),
+        delivery(4, DeliveryKind.OPENED, automated=Sign.PROVIDER),
+        delivery(5, DeliveryKind.CLICKED, automated=Sign.MANY_LINKS, url="https://example.com/a"),
+        delivery(6, DeliveryKind.CLICKED),
+        delivery(7, DeliveryKind.BLOCKED, reason="refused by the receiving server, Content"),
+        delivery(8, DeliveryKind.DROPPED, reason="Spam Content"),
+        delivery(9, DeliveryKind.DELIVERED, team),
+    )
+    assert await told(database, ada, "delivery") == [
+        ("delivery.delivered", "Email guide was delivered"),
+        ("delivery.opened", "Email guide was opened by a machine: the provider says so"),
+        ("delivery.clicked", "Email guide had a link clicked by a machine: many links at once"),
+        ("delivery.blocked", "Email guide did not reach them: refused by the receiving server, Content"),
+        ("delivery.dropped", "Email guide was dropped by the provider: Spam Content"),
+    ]
+    (clicked,) = await entries(database, ada, "delivery.clicked")
+    assert (clicked.flow, clicked.enrollment_id, clicked.step) == ("nurturing", nurturing.id, "guide")
+    assert clicked.details == {"message_id": guide.id, "automated": "many_links", "url": "https://example.com/a"}
 
 
 async def test_messages_say_what_was_sent_and_what_was_not_and_why(

@@ -13,6 +13,7 @@ down_revision = "0003"
 branch_labels = None
 depends_on = None
 
+_OF_CONTACT = "suppressions_contact_id_fkey"
 _RENAMED = {"bounced": "hard_bounce", "complained": "complaint"}
 
 
@@ -29,9 +30,17 @@ def upgrade() -> None:
         table.add_column(sa.Column("topic", sa.String(), nullable=True))
         table.add_column(sa.Column("deferred_until", sa.DateTime(timezone=True), nullable=True))
         table.add_column(sa.Column("handed_over_at", sa.DateTime(timezone=True), nullable=True))
+        table.add_column(sa.Column("resend_asked_at", sa.DateTime(timezone=True), nullable=True))
         table.add_column(sa.Column("decision", sa.JSON(), nullable=False, server_default="{}"))
         table.add_column(sa.Column("attempts", sa.JSON(), nullable=False, server_default="[]"))
         table.create_index("ix_messages_handed_over", ["contact_id", "handed_over_at"], unique=False)
+        table.create_index(
+            "ix_messages_resend_asked",
+            ["resend_asked_at"],
+            unique=False,
+            sqlite_where=sa.text("resend_asked_at IS NOT NULL"),
+            postgresql_where=sa.text("resend_asked_at IS NOT NULL"),
+        )
     op.execute("UPDATE messages SET handed_over_at = coalesce(sent_at, updated_at) WHERE handovers > 0")
 
     op.create_table(
@@ -42,7 +51,9 @@ def upgrade() -> None:
         sa.Column("kind", sa.String(length=16), nullable=False),
         sa.Column("occurred_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("received_at", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("automated", sa.String(), nullable=True),
+        sa.Column("url", sa.String(), nullable=True),
+        sa.Column("reason", sa.String(), nullable=True),
+        sa.Column("automated", sa.String(length=16), nullable=True),
         sa.Column("raw", sa.JSON(), nullable=False),
         sa.PrimaryKeyConstraint("id"),
     )
@@ -60,9 +71,11 @@ def upgrade() -> None:
         sa.Column("email_hash", sa.String(), nullable=False),
         sa.Column("requested_by", sa.String(), nullable=False),
         sa.Column("requested_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("begun_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("finished_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("done", sa.JSON(), nullable=False),
         sa.PrimaryKeyConstraint("id"),
+        sa.UniqueConstraint("contact_id"),
     )
 
 
@@ -83,6 +96,8 @@ def _suppressions() -> None:
     with op.batch_alter_table("suppressions") as table:
         table.add_column(sa.Column("source", sa.String(), nullable=False, server_default="event"))
         table.add_column(sa.Column("note", sa.String(), nullable=True))
+        table.add_column(sa.Column("contact_id", sa.String(length=36), nullable=True))
+        table.create_foreign_key(_OF_CONTACT, "contacts", ["contact_id"], ["id"], ondelete="SET NULL")
         table.alter_column("reason", existing_type=sa.String(), type_=sa.String(length=16))
         table.create_index("ix_suppressions_newest", ["created_at", "email_hash"], unique=False)
     with op.batch_alter_table("suppressions") as table:
@@ -90,11 +105,20 @@ def _suppressions() -> None:
     for before, after in _RENAMED.items():
         op.execute(f"UPDATE suppressions SET reason = '{after}' WHERE reason = '{before}'")  # noqa: S608 (ours)
     connection = op.get_bind()
-    suppressions = sa.table("suppressions", sa.column("email_hash"))
+    suppressions = sa.table("suppressions", sa.column("email_hash"), sa.column("contact_id"))
     key = context.config.attributes["address_key"].encode()
-    for (unkeyed,) in connection.execute(sa.select(suppressions.c.email_hash).distinct()).all():
+    hashes = connection.scalars(sa.select(suppressions.c.email_hash).distinct()).all()
+    contacts = _contacts_by_hash(connection) if hashes else {}
+    for unkeyed in hashes:
         keyed = hmac.new(key, unkeyed.encode(), hashlib.sha256).hexdigest()
-        connection.execute(sa.update(suppressions).where(suppressions.c.email_hash == unkeyed).values(email_hash=keyed))
+        theirs = sa.update(suppressions).where(suppressions.c.email_hash == unkeyed)
+        connection.execute(theirs.values(email_hash=keyed, contact_id=contacts.get(unkeyed)))
+
+
+def _contacts_by_hash(connection: sa.Connection) -> dict[str, str]:
+    contacts = sa.table("contacts", sa.column("id"), sa.column("email"))
+    rows = connection.execute(sa.select(contacts.c.id, contacts.c.email))
+    return {hashlib.sha256(email.lower().encode()).hexdigest(): contact_id for contact_id, email in rows}
 
 
 def downgrade() -> None:
@@ -102,8 +126,18 @@ def downgrade() -> None:
     for name in ("erasures", "providers", "delivery_events"):
         op.drop_table(name)
     with op.batch_alter_table("messages") as table:
+        table.drop_index("ix_messages_resend_asked")
         table.drop_index("ix_messages_handed_over")
-        for name in ("attempts", "decision", "handed_over_at", "deferred_until", "topic", "message_class", "message"):
+        for name in (
+            "attempts",
+            "decision",
+            "resend_asked_at",
+            "handed_over_at",
+            "deferred_until",
+            "topic",
+            "message_class",
+            "message",
+        ):
             table.drop_column(name)
     op.execute("UPDATE contacts SET time_zone = 'UTC' WHERE time_zone IS NULL")
     with op.batch_alter_table("contacts") as table:
@@ -113,8 +147,9 @@ def downgrade() -> None:
     with op.batch_alter_table("suppressions") as table:
         table.drop_index("ix_suppressions_newest")
         table.alter_column("reason", existing_type=sa.String(length=16), type_=sa.String())
-        table.drop_column("note")
-        table.drop_column("source")
+        table.drop_constraint(_OF_CONTACT, type_="foreignkey")
+        for name in ("contact_id", "note", "source"):
+            table.drop_column(name)
     with op.batch_alter_table("consents") as table:
         table.add_column(sa.Column("granted", sa.Boolean(), nullable=False, server_default=sa.false()))
     op.execute("UPDATE consents SET granted = (state = 'granted')")
