@@ -22,8 +22,9 @@ from cli.runner import stop_on
 from cli.supervisor import Supervisor
 from cli.terminal import say, show
 from runtime.databases import migrate_database, open_database
-from runtime.providers import make_crm, make_mailer
+from runtime.providers import make_crm
 from runtime.settings import Settings
+from worker.outgoing import make_outgoing
 from workflows.builds import build_id
 from workflows.discovery import discover_flows
 
@@ -37,10 +38,10 @@ async def up(settings: Settings, ports: Ports, *, demo: bool) -> None:
     if demo and settings.mailer != "outbox":
         raise CommandFailed("--demo writes to addresses that nobody has: use it with CAUCE_MAILER=outbox")
     # What the children would stumble over one by one is found before any of them starts.
-    make_mailer(settings).close()
-    make_crm(settings, open_database(settings))
+    make_outgoing(settings).close()
     machine = Machine(settings, ports, os.environ, temporal_server())
     with hold(machine.data_dir) as record:
+        make_crm(settings, open_database(settings))
         supervisor = Supervisor(record)
         stop = stop_on(signal.SIGINT, signal.SIGTERM, signal.SIGHUP, again=supervisor.kill)
         stopping = asyncio.create_task(stop.wait())

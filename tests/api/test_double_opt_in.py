@@ -74,6 +74,14 @@ async def test_a_contact_is_asked_while_temporal_is_down(api_without_temporal: C
     assert enrollment.started_at is None, "the sweep starts it"
 
 
+async def test_whoever_agrees_to_something_else_has_not_confirmed_what_is_taken_back(api: Caller) -> None:
+    await tell(api, newsletter=True)
+    await tell(api, newsletter=False, offers={"granted": True, "confirmed": True})
+    assert await api.events() == []
+    (enrollment,) = await confirming(api)
+    assert enrollment.cancel_requested_at is not None
+
+
 @pytest.mark.parametrize("word", [False, {"granted": True, "confirmed": True}])
 async def test_nobody_is_asked_what_they_refuse_or_have_confirmed_elsewhere(api: Caller, word: Any) -> None:
     bo = await tell(api, newsletter=word)
@@ -161,6 +169,14 @@ async def test_nobody_confirms_a_text_that_is_not_the_present_one(api: Caller) -
     html = assert_page(await bo.post(bo.confirmation, [*outdated, ("action", "confirm")]))
     assert ES["confirm_ask_heading"] in html
     assert (await bo.view())["consent"] == {"newsletter": "requested"}
+
+
+async def test_a_page_that_was_left_open_confirms_nothing_that_was_taken_back(api: Caller) -> None:
+    bo = await tell(api, newsletter=True, offers=True)
+    page = (await api.get(bo.confirmation)).text
+    await tell(api, newsletter=False)
+    await bo.confirm(page)
+    assert (await bo.view())["consent"] == {"newsletter": "withdrawn", "offers": "granted"}
 
 
 async def test_a_post_without_the_pages_form_confirms_nothing(api: Caller) -> None:
@@ -278,4 +294,5 @@ async def test_from_a_request_by_mail_to_a_consent_and_out_again_while_flows_go_
 async def _is_at(api: Caller, enrollment_id: str, wanted: str) -> bool:
     """At a step, or gone by an exit."""
     enrollment = (await api.get(f"/v1/enrollments/{enrollment_id}")).json()
-    return wanted == (enrollment["outcome"]["exit"] if enrollment["outcome"] else enrollment["step"])
+    found: str | None = enrollment["outcome"]["exit"] if enrollment["outcome"] else enrollment["step"]
+    return found == wanted

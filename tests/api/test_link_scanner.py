@@ -5,29 +5,38 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import partial
 from html import unescape
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlmodel import SQLModel, select
+from sqlalchemy import select
+from sqlmodel import SQLModel
 from temporalio.testing import WorkflowEnvironment
 
 from domain.contacts import Contact
+from domain.flows import enrollment_workflow_id
 from domain.messages import MessageClass
+from domain.people import Person
 from emails.folder import PEOPLE, read_messages
 from emails.html_tree import parse_html
-from emails.templates import EMAILS, Templates
+from emails.templates import EMAILS, Rendered, Templates
 from runtime.settings import Settings
 from store.tables import ContactRow
 from tests.api.caller import Caller
 from tests.api.office import Office, office_of
 from tests.api.subscriber import SITE, Subscriber
-from workflows.discovery import discover_flows
+from tests.waiting import until
 
 CONSENT = {"newsletter": True, "offers": {"granted": True, "confirmed": True}, "product-news": False}
 ADDRESS = re.compile(r"https?://[^\s<>\"]+")
-AGENTS = ({}, {"User-Agent": "GoogleImageProxy"}, {"Purpose": "prefetch", "Accept-Language": "es"})
+AGENTS: tuple[dict[str, str], ...] = (
+    {},
+    {"User-Agent": "GoogleImageProxy"},
+    {"Purpose": "prefetch", "Accept-Language": "es"},
+)
 
 
 @pytest.fixture
@@ -41,12 +50,13 @@ async def test_a_scanner_that_opens_every_link_of_every_message_changes_nothing(
 ) -> None:
     entered = await api.enroll(contact={"email": "ada@example.com", "locale": "es", "consent": CONSENT})
     async with office_of(api, temporal.client) as office:
-        addresses = set(await _addresses(api, office, entered["contact_id"]))
+        addresses = await _addresses(api, office, entered["contact_id"])
         pages = {address.removeprefix(SITE).split("/")[1] for address in addresses if address.startswith(SITE)}
         assert pages == {"unsubscribe", "confirm", "answer"}
-        before = await dump(api)
+        await until(partial(_all_have_begun, api))
+        before, runs_before = await dump(api), await run_lengths(api)
         opened = await scan(api, addresses)
-        assert await dump(api) == before
+        assert (await dump(api), await run_lengths(api)) == (before, runs_before)
     assert {"/console.css"} < opened, "what stands on the pages is opened too"
     assert len(opened) > len({address for address in addresses if address.startswith(SITE)})
     await Subscriber(api, entered["contact_id"]).one_click()
@@ -79,39 +89,76 @@ def _linked(html: str) -> Iterator[str]:
                 yield address
 
 
-async def _addresses(api: Caller, office: Office, contact_id: str) -> Iterator[str]:
+async def _addresses(api: Caller, office: Office, contact_id: str) -> set[str]:
     """Every address in every message that is shipped, in each language, with links of questions that are open."""
-    links, messages = api.services.links, read_messages(EMAILS)
-    templates = Templates(EMAILS, messages)
     async with api.services.database.read() as session:
         row = await session.get_one(ContactRow, contact_id)
-    boss = await office.person("Boss", "sales_manager")
-    rep = await office.person("Rep", "sales")
+    boss, answer_urls = await _asked(api, office)
+    messages = read_messages(EMAILS)
+    templates = Templates(EMAILS, messages)
+    written: list[Rendered] = []
+    for (flow, message), locale in product(messages, ("en", "es")):
+        contact = Contact.model_construct(**{**row.model_dump(), "locale": locale})
+        if flow == PEOPLE:
+            person = boss.model_copy(update={"locale": locale})
+            written += [_to_person(api, templates, message, person, contact, url) for url in answer_urls]
+        else:
+            written.append(_to_contact(api, templates, flow, message, contact))
+    return {unescape(address) for mail in written for address in ADDRESS.findall(f"{mail.html} {mail.text}")}
+
+
+async def _asked(api: Caller, office: Office) -> tuple[Person, list[str]]:
+    """Somebody of the team, and the links by which they and others answer."""
+    links = api.services.links
+    boss, rep = await office.person("Boss", "sales_manager"), await office.person("Rep", "sales")
     approval, task = await office.approval([boss]), await office.task(boss)
     offer, queued = await office.offer(rep), await office.queued()
-    answers = [
+    return boss, [
         links.approval_url((await office.request(approval, boss)).id),
         links.task_url(task.id, boss.id),
         links.lead_url(offer.id, rep.id),
         links.manager_url(queued.id, boss.id),
     ]
-    flows, written = discover_flows(), []
-    for (flow, message), found in messages.items():
-        for locale in ("en", "es"):
-            contact = Contact.model_construct(**{**row.model_dump(), "locale": locale})
-            given: dict[str, Any] = {"contact": contact, "sender": api.services.settings.sender}
-            if flow == PEOPLE:
-                for url in answers:
-                    person = boss.model_copy(update={"locale": locale})
-                    given_too = {"subject": "A discount", "facts": [], "until": None, "others": []}
-                    written.append(templates.render_for_person(message, person=person, url=url, **given, **given_too))
-                continue
-            transactional = found.type is not None and found.type.message_class is MessageClass.TRANSACTIONAL
-            unsubscribe_url = None if transactional else links.unsubscribe_url(contact_id)
-            given |= {"settings": flows[flow].settings_model(), "unsubscribe_url": unsubscribe_url}
-            confirm = {"confirm_url": links.confirm_url(contact_id)}
-            written.append(templates.render(flow, message, links=confirm, **given))
-    return (unescape(address) for mail in written for address in ADDRESS.findall(f"{mail.html} {mail.text}"))
+
+
+def _to_contact(api: Caller, templates: Templates, flow: str, message: str, contact: Contact) -> Rendered:
+    links = api.services.links
+    transactional = templates.message(flow, message).message_class is MessageClass.TRANSACTIONAL
+    return templates.render(
+        flow,
+        message,
+        contact=contact,
+        sender=api.services.settings.sender,
+        settings=api.services.flows[flow].settings_model(),
+        unsubscribe_url=None if transactional else links.unsubscribe_url(contact.id),
+        links={"confirm_url": links.confirm_url(contact.id)},
+    )
+
+
+def _to_person(api: Caller, templates: Templates, message: str, person: Person, contact: Contact, url: str) -> Rendered:
+    return templates.render_for_person(
+        message,
+        person=person,
+        contact=contact,
+        sender=api.services.settings.sender,
+        subject="A discount",
+        facts=[],
+        url=url,
+        until=None,
+        others=[],
+    )
+
+
+async def run_lengths(api: Caller) -> dict[str, int]:
+    """How many events each enrollment's run has in Temporal."""
+    ids = [enrollment_workflow_id(row.flow, row.contact_id) for row in await api.enrollments()]
+    described = [await api.services.client.get_workflow_handle(workflow_id).describe() for workflow_id in ids]
+    return {run.id: run.history_length for run in described}
+
+
+async def _all_have_begun(api: Caller) -> bool:
+    """The runs of the office have done their first task, and wait; Ada's two flows have no worker."""
+    return sorted((await run_lengths(api)).values()) == [2, 2, 4, 4, 4, 4]
 
 
 async def dump(api: Caller) -> dict[str, list[tuple[Any, ...]]]:

@@ -57,7 +57,6 @@ async def test_an_address_that_no_contact_has_is_suppressed_and_known_as_theirs_
     assert [each["contact_id"] for each in (await api.get(PATH, email=ADA)).json()["items"]] == [contact["id"]]
 
 
-@on_both_databases
 @pytest.mark.parametrize(
     ("reason", "event"), [("unsubscribed", "unsubscribed"), ("hard_bounce", "bounced"), ("complaint", "complained")]
 )

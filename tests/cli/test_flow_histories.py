@@ -16,9 +16,9 @@ VERSION = build_id(Onboarding)
 
 async def test_what_is_recorded_replays_until_it_differs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     await record_flows(["onboarding"], tmp_path)
-    assert f"✓ onboarding: 12 histories in tests/histories/onboarding/{VERSION}" in capsys.readouterr().out
+    assert f"✓ onboarding: 13 histories in tests/histories/onboarding/{VERSION}" in capsys.readouterr().out
     assert await replay_flows(["onboarding"], tmp_path)
-    assert "✓ onboarding: 12 replays" in capsys.readouterr().out
+    assert "✓ onboarding: 13 replays" in capsys.readouterr().out
 
     waiting = tmp_path / HISTORIES / "onboarding" / VERSION / "waiting-time-to-try.json"
     history = json.loads(waiting.read_text())

@@ -48,7 +48,7 @@ PLANTED = [
     ('Run `make up ARGS="--port 8001"`.', "--port"),
     ("Set CAUCE_MAIL_RATE.", "nothing reads CAUCE_MAIL_RATE"),
     ("Set `TEMPORAL_HOST`.", "nothing reads TEMPORAL_HOST"),
-    ("Set `CAUCE_SENDING_*`.", "nothing reads CAUCE_SENDING_*"),
+    ("Set `CAUCE_PIGEON_*`.", "nothing reads CAUCE_PIGEON_*"),
     ("Ask `GET /v1/message`.", "the API has no /v1/message"),
     ("Ask `PUT /v1/events`.", "the API has no PUT /v1/events"),
     ("Ask `GET /v1/messages?state=sent`.", "/v1/messages takes no state"),

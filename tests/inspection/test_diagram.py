@@ -69,7 +69,7 @@ def test_branches_loops_and_early_ends_are_drawn() -> None:
 
 def test_exits_that_interrupt_are_told_once() -> None:
     told = " ".join(ReadFlow.of(Onboarding).diagram.leaving)
-    for event in ("activated", "unsubscribed", "bounced", "complained", "cancelled"):
+    for event in ("activated", "unsubscribed", "bounced", "complained", "erased", "cancelled"):
         assert told.count(event) == 1
 
 

@@ -103,7 +103,7 @@ def test_it_is_told_in_words_and_fetches_nothing() -> None:
     title, description = (told[name] for name in str(document.get("aria-labelledby")).split())
     assert title == "Onboarding: from welcome to first success"
     assert "activated within 3 days (hand_after)? – no: need-a-hand; yes: goal reached." in description
-    assert "unsubscribed, bounced, complained, cancelled: the contact leaves" in description
+    assert "unsubscribed, bounced, complained, erased, cancelled: the contact leaves" in description
     assert "prefers-color-scheme: dark" in text
     assert re.findall(r"https?://[^\"]*", text) == ["http://www.w3.org/2000/svg"]
     assert "url(" not in text

@@ -45,6 +45,7 @@ LEFT = "left"
         (Journey.unsubscribe, Exit.UNSUBSCRIBED),
         (Journey.bounce, Exit.BOUNCED),
         (Journey.complain, Exit.COMPLAINED),
+        (Journey.erase, Exit.ERASED),
         (Journey.cancel, Exit.CANCELLED),
     ],
 )
@@ -60,7 +61,7 @@ async def test_the_end(journey):
 """
 HISTORIES = (
     "finished",
-    *("exited-goal", "exited-unsubscribed", "exited-bounced", "exited-complained", "exited-cancelled"),
+    *("exited-goal", "exited-unsubscribed", "exited-bounced", "exited-complained", "exited-erased", "exited-cancelled"),
     *("waiting-clicked", "waiting-pause-1"),
 )
 
@@ -116,7 +117,7 @@ def test_a_flow_that_lacks_nothing_is_at_the_top(trials: Trials) -> None:
     quality = trials.quality
     assert {fact: measure.missing for fact, measure in quality.measures.items()} == dict.fromkeys(Fact, ())
     assert (quality.grade, quality.next) == (Grade.PLATINUM, None)
-    assert told(quality) == "platinum · exits 6/6 · histories 8/8 · locales 2/2 · page current"
+    assert told(quality) == "platinum · exits 7/7 · histories 9/9 · locales 2/2 · page current"
 
 
 def test_every_fact_is_asked_for_by_a_grade() -> None:
@@ -173,7 +174,7 @@ def with_a_test_that_is_not_python(trials: Trials) -> None:
 
 RUN_RECORD = "run cauce flows record trial"
 RUN_CHECK = "run cauce flows check trial, and mend what it says"
-ALL_EXITS = ("goal", "completed", "unsubscribed", "bounced", "complained", "cancelled")
+ALL_EXITS = ("goal", "completed", "unsubscribed", "bounced", "complained", "erased", "cancelled")
 
 
 @pytest.mark.parametrize(
@@ -191,7 +192,7 @@ ALL_EXITS = ("goal", "completed", "unsubscribed", "bounced", "complained", "canc
             if exit_ != "completed"
         ),
         (with_an_assert_in_a_comment, "silver", "exits", ("completed",), "contacts take completed"),
-        *((without_history(name), "gold", "histories", (name,), RUN_RECORD) for name in HISTORIES[1:6]),
+        *((without_history(name), "gold", "histories", (name,), RUN_RECORD) for name in HISTORIES[1:7]),
         (without_history("waiting-clicked"), None, "histories", ("waiting-clicked",), RUN_CHECK),
         (with_a_history_of_nothing, None, "histories", ("waiting-clicked",), RUN_CHECK),
         (with_a_stale_page, "bronze", "page", ("docs/flows/trial.md is not what the flow's code says",), "flows pages"),
@@ -222,7 +223,7 @@ def test_histories_of_earlier_code_are_told_apart(trials: Trials) -> None:
     assert quality.measures[Fact.HISTORIES].done == 0
     assert "waiting-pause-{week}, but of other code" in quality.measures[Fact.HISTORIES].missing
     assert told(quality) == (
-        f"gold · exits 6/6 · histories 0/8 · locales 2/2 · page current\nfor platinum: {RUN_RECORD}"
+        f"gold · exits 7/7 · histories 0/9 · locales 2/2 · page current\nfor platinum: {RUN_RECORD}"
     )
 
 
@@ -307,7 +308,7 @@ def test_a_source_that_cannot_be_read_is_told(trials: Trials) -> None:
             '\n        await self.send("tip")\n'
             '        while True:\n            await self.wait("pause", timedelta(days=1))\n',
             tuple(exit_ for exit_ in ALL_EXITS if exit_ != "completed"),
-            ("waiting-pause", *HISTORIES[1:6]),
+            ("waiting-pause", *HISTORIES[1:7]),
         ),
         (
             '\n        await self.send("tip")\n'
@@ -319,7 +320,7 @@ def test_a_source_that_cannot_be_read_is_told(trials: Trials) -> None:
             '\n        await self.send("tip")\n'
             '        await self.assign_lead("assign", respond_within=timedelta(days=1))\n',
             ("goal", "completed", *ALL_EXITS[2:]),
-            ("waiting-assign", "exited-goal", "finished", *HISTORIES[2:6]),
+            ("waiting-assign", "exited-goal", "finished", *HISTORIES[2:7]),
         ),
     ],
 )

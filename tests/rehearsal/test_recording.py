@@ -25,7 +25,10 @@ from workflows.builds import build_id
 from workflows.lead_assignment import LeadAssignment
 from workflows.reactivation import Reactivation
 
-EXITS = {"exited-goal", "exited-unsubscribed", "exited-bounced", "exited-complained", "exited-cancelled"}
+EXITS = {
+    *("exited-goal", "exited-unsubscribed", "exited-bounced", "exited-complained"),
+    *("exited-erased", "exited-cancelled"),
+}
 
 
 def stopped(*steps: str) -> set[str]:

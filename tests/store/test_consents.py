@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from typing import Any
 
 from domain.consent import CONTACT, ConsentState, Word
 from domain.messages import MessageClass, MessageStatus
@@ -74,8 +75,8 @@ async def test_a_word_from_the_future_is_one_of_now_so_that_a_withdrawal_comes_a
 async def test_topics_written_about_are_those_of_messages_that_went_out_to_the_contact(
     database: Database, ada: ContactRow
 ) -> None:
-    def message(step: str, topic: str | None, **known: object) -> MessageRow:
-        columns = {
+    def message(step: str, topic: str | None, **known: Any) -> MessageRow:
+        columns: dict[str, Any] = {
             "enrollment_id": enrollment.id,
             "contact_id": ada.id,
             "step": step,
