@@ -24,7 +24,7 @@ from tests.address_keys import ADDRESS_KEYS
 
 SCRIPTS = Path(sysconfig.get_path("scripts"))
 # How long an example takes is this machine's affair.
-settings.register_profile("cauce", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("cauce", deadline=None, max_examples=50, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("cauce")
 # Most objects of a suite live on: to look for cycles less often takes a sixth off the time of tests with workflows.
 gc.set_threshold(20_000, 20, 100)

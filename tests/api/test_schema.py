@@ -109,7 +109,7 @@ async def test_schemathesis_finds_no_server_error_and_no_undocumented_answer(
             # JSON Schema cannot say all that we ask for: that a time zone exists, an address can be written to.
             "--exclude-checks=positive_data_acceptance",
             # Random ones, beside the hundreds that cover the limits of each operation.
-            "--max-examples=8",
+            "--max-examples=5",
             "--seed=1",
             "--generation-deterministic",
             "--no-color",

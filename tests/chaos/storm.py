@@ -102,9 +102,9 @@ class Storm:
 
     # -- What happens to the processes ------------------------------------------------------------------------------
 
-    async def kill_workers(self) -> None:
-        """One at random every second or two, without an end; another takes its place."""
-        while True:
+    async def kill_workers(self, times: int) -> None:
+        """One at random every second or two; another takes its place."""
+        for _ in range(times):
             await asyncio.sleep(self._chance.uniform(1, 2))
             victim = self._workers.pop(self._chance.randrange(len(self._workers)))
             victim.kill()

@@ -19,7 +19,7 @@ from tests.api.caller import calling, client_of_nobody
 from tests.chaos.storm import SECRET, SERIES, Storm
 from tests.waiting import until
 
-MESSAGES = int(os.environ.get("CAUCE_TEST_STORM", "100"))
+MESSAGES = int(os.environ.get("CAUCE_TEST_STORM", "60"))
 PATIENCE = 120 + MESSAGES / 2
 pytestmark = pytest.mark.timeout(300 + MESSAGES)
 
@@ -32,7 +32,7 @@ async def test_in_a_storm_no_message_is_lost_none_comes_twice_and_every_doubt_is
     async with Storm(tmp_path, seed=MESSAGES).raging() as storm:
         await storm.enroll(MESSAGES // len(SERIES))
         if disturbed == "worker":
-            disturbing = asyncio.create_task(storm.kill_workers())
+            disturbing = asyncio.create_task(storm.kill_workers(MESSAGES // 4))
         else:
             await until(lambda: len(storm.sendgrid.accepted) > MESSAGES // 4, within=PATIENCE)
             restart = storm.restart_postgres if disturbed == "postgres" else storm.restart_temporal

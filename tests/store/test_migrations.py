@@ -12,7 +12,7 @@ from sqlalchemy import Engine, create_engine, text
 from sqlalchemy.engine import make_url
 
 from store.database import Database, migrate
-from store.suppressions import suppressions_of
+from store.suppressions import keyed_hash, suppressions_of
 from tests.address_keys import ADDRESS_KEYS
 
 ADA = "ada@example.com"
@@ -66,13 +66,13 @@ async def test_consent_and_suppressions_keep_their_meaning_and_unknown_zones_are
     with before.connect() as connection:
         zones = connection.execute(text("SELECT id, time_zone FROM contacts ORDER BY id")).all()
         states = connection.execute(text("SELECT id, state, recorded_by FROM consents ORDER BY id")).all()
-        hashes = connection.execute(text("SELECT DISTINCT email_hash FROM suppressions")).all()
+        hashes = connection.execute(text("SELECT DISTINCT email_hash, contact_id FROM suppressions")).all()
     assert [tuple(row) for row in zones] == [("a", None), ("b", "Asia/Tokyo")]
     assert [tuple(row) for row in states] == [
         ("consent-False", "withdrawn", "api"),
         ("consent-True", "granted", "api"),
     ]
-    assert hashes != [(hashlib.sha256(ADA.encode()).hexdigest(),)]
+    assert [tuple(row) for row in hashes] == [(keyed_hash(ADDRESS_KEYS[0], ADA), "a")]
     opened = Database(database_url, ADDRESS_KEYS)
     async with opened.read() as session:
         assert await suppressions_of(session, ADA) == {"hard_bounce", "complaint", "sunset", "unsubscribed"}
