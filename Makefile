@@ -7,7 +7,7 @@ STAMP := .venv/.installed
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up test check bench lock
+.PHONY: help setup up test check storm bench lock
 
 help: ## say what each target does
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-7s %s\n", $$1, $$2}' Makefile
@@ -38,6 +38,9 @@ check: $(STAMP) ## lint, types and import rules
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+storm: $(STAMP) ## a thousand messages while processes are killed: prints how many were lost, doubled or doubted
+	CAUCE_TEST_STORM=1000 $(BIN)/pytest -q -s tests/chaos
 
 bench: $(STAMP) ## measure, as ratios to a bare workflow in the same run
 	$(BIN)/python -m bench.enrollment

@@ -1,6 +1,6 @@
-"""What a thousand messages live through while processes are killed: none is lost, none comes twice, doubts are listed.
+"""What messages live through while processes are killed: none is lost, none comes twice, doubts are listed.
 
-`CAUCE_TEST_STORM=1000 make test ARGS="tests/chaos -s"` prints the figures of each storm.
+Sixty in the suite; a thousand, with the figures of each storm, by `make storm`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import pytest
 
 from runtime.settings import Settings
 from store.tables import MessageRow
-from tests.api.caller import calling, client_of_nobody
+from tests.api.caller import Caller, calling, client_of_nobody
 from tests.chaos.storm import SECRET, SERIES, Storm
 from tests.waiting import until
 
@@ -57,13 +57,24 @@ async def settled_by_events(storm: Storm) -> tuple[set[str], dict[str, str]]:
     """The doubts as the API lists them, and what all messages are once the provider has told of those that it has."""
     settings = Settings.model_validate({"database_url": storm.database_url, "secret_key": SECRET})
     async with calling(settings, await client_of_nobody(1)) as api:
-        doubts = (await api.get("/v1/messages", status="unconfirmed", limit=100)).json()["items"]
+        doubts = await listed_doubts(api)
         for body in storm.sendgrid.webhook_bodies("processed", "delivered"):
             answer = await api.http.post(
                 "/v1/webhooks/sendgrid", content=body, headers={"Content-Type": "application/json"}
             )
             assert answer.status_code == 202, answer.text
-    return {item["id"] for item in doubts}, {row.id: row.status for row in await storm.messages()}
+    return doubts, {row.id: row.status for row in await storm.messages()}
+
+
+async def listed_doubts(api: Caller) -> set[str]:
+    found: set[str] = set()
+    cursor: dict[str, str] = {}
+    while True:
+        page = (await api.get("/v1/messages", status="unconfirmed", limit=100, **cursor)).json()
+        found |= {item["id"] for item in page["items"]}
+        if page["next_cursor"] is None:
+            return found
+        cursor = {"cursor": page["next_cursor"]}
 
 
 def told(rows: list[MessageRow], taken: Counter[str], storm: Storm, seconds: float) -> str:
