@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import ipaddress
 from typing import Annotated
 from urllib.parse import urlsplit
 
@@ -13,22 +12,13 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from api.problems import ProblemError
 from api.wiring import Wired
+from runtime.loopback import is_loopback
 
 bearer_scheme = HTTPBearer(
     scheme_name="ApiKey",
     auto_error=False,
     description="One of the keys in `CAUCE_API_KEYS`. Where none is configured, this machine alone may ask.",
 )
-
-
-def is_loopback(host: str | None) -> bool:
-    """Whether a host's name or address leads to the machine itself."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host or "").is_loopback
-    except ValueError:
-        return False
 
 
 async def require_key(

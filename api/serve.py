@@ -13,8 +13,8 @@ import uvicorn
 from fastapi import FastAPI
 
 from api.app import create_app
-from api.security import is_loopback
 from api.wiring import Services
+from runtime.loopback import is_loopback
 from runtime.settings import Settings, SettingsError
 from runtime.temporal import connect
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from ipaddress import ip_address
-
 from domain.crm import Crm
 from domain.messages import Mailer
 from integrations.outbox.mailer import OutboxMailer
 from integrations.sendgrid.mailer import SendGridMailer
 from integrations.smtp.mailer import SmtpMailer
 from integrations.webhook.crm import WebhookCrm
+from runtime.loopback import is_loopback
 from runtime.settings import MailerName, Settings, SettingsError
 from store.crm import DatabaseCrm
 from store.database import Database
@@ -49,7 +48,7 @@ def _smtp(settings: Settings) -> SmtpMailer:
         raise SettingsError("CAUCE_SMTP_HOST: needed by the mailer smtp")
     if (user is None) != (password is None):
         raise SettingsError("CAUCE_SMTP_USER and CAUCE_SMTP_PASSWORD: needed together, or neither")
-    if not _is_this_machine(settings.smtp_host):
+    if not is_loopback(settings.smtp_host):
         _require_no_examples(settings)
         if password is not None and settings.smtp_security == "none":
             raise SettingsError("CAUCE_SMTP_SECURITY: none would send the password in the clear; set starttls or tls")
@@ -62,13 +61,6 @@ def _require_no_examples(settings: Settings) -> None:
     if unset:
         names = ", ".join(f"CAUCE_{name.upper()}" for name in unset)
         raise SettingsError(f"{names}: still an example, and each email shows it: set it before emails go to people")
-
-
-def _is_this_machine(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def make_crm(settings: Settings, database: Database) -> Crm:
