@@ -36,6 +36,8 @@ from tests.integrations.fake_sendgrid import API_KEY
 
 SECRET = "a secret key of the storm"
 WORKERS = 3
+AWAY_SECONDS = 1
+"""How long a server that was killed stays away: others have to meet it so."""
 AT_ONCE = {"hand_after": "PT0S", "tip_after": "PT0S", "check_in_after": "PT0S"}
 SERIES = ("welcome", "need-a-hand", "training-tip", "check-in")
 
@@ -118,13 +120,13 @@ class Storm:
         postmaster = psutil.Process(pid)
         postmaster.send_signal(signal.SIGQUIT)
         await asyncio.to_thread(postmaster.wait, 30)
-        await asyncio.sleep(1)
+        await asyncio.sleep(AWAY_SECONDS)
         await asyncio.to_thread(self._postgres.ensure_postgres_running)
         self.kills["postgres"] += 1
 
     async def restart_temporal(self) -> None:
         _end(self._temporal)
-        await asyncio.sleep(1)
+        await asyncio.sleep(AWAY_SECONDS)
         self._start_temporal()
         self.kills["temporal"] += 1
 
