@@ -29,7 +29,7 @@ from store import holds, ledger
 from store.database import Database
 from store.enrollments import withdrawal
 from store.ledger import Verdict
-from store.tables import EnrollmentRow, MessageRow, new_id, now
+from store.tables import EnrollmentRow, MessageRow, month_of, new_id, now
 
 logger = logging.getLogger(__name__)
 
@@ -110,6 +110,8 @@ class Handover:
             enrollment = await session.get_one(EnrollmentRow, enrollment_id)
             row = await ledger.message_of_step(session, enrollment_id, step, *aliases) or MessageRow(
                 id=new_id(),
+                month=month_of(enrollment.created_at),
+                flow=enrollment.flow,
                 enrollment_id=enrollment.id,
                 contact_id=enrollment.contact_id,
                 person_id=person_id,

@@ -17,6 +17,8 @@ EMAIL_TASK_QUEUE = "cauce-email"
 RECORDS_TASK_QUEUE = "cauce-records"
 """Of activities that only read and write what we keep."""
 SCHEDULES_TASK_QUEUE = "cauce-schedules"
+LISTS_TASK_QUEUE = "cauce-lists"
+"""Of bulk enrollments and broadcasts: what works on many contacts, a page or a batch at a time."""
 STATE_ATTRIBUTE = "CauceState"
 """The search attribute that says what an enrollment waits for: one of `State`."""
 

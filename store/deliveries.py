@@ -24,7 +24,7 @@ from domain.messages import REACHED, MessageStatus
 from store.insertion import insert_those_new
 from store.ledger import note_attempt
 from store.responses import Response, keep_acts, keep_leaving
-from store.tables import DeliveryEventRow, EnrollmentRow, EventRow, MessageRow, now
+from store.tables import DeliveryEventRow, EventRow, MessageRow, now
 
 CHUNK = 1000
 _ACTS = (DeliveryKind.OPENED, DeliveryKind.CLICKED)
@@ -37,11 +37,6 @@ class Kept(NamedTuple):
 
     new: list[DeliveryEvent]
     to_tell: list[EventRow]
-
-
-class _Message(NamedTuple):
-    row: MessageRow
-    flow: str
 
 
 class _Known(NamedTuple):
@@ -81,18 +76,12 @@ async def keep_deliveries(
     return Kept(new, to_tell)
 
 
-async def _lock_messages(session: AsyncSession, ids: Collection[str]) -> dict[str, _Message]:
-    found = await session.exec(
-        select(MessageRow, EnrollmentRow.flow)
-        .join(EnrollmentRow, col(EnrollmentRow.id) == col(MessageRow.enrollment_id))
-        .where(col(MessageRow.id).in_(ids))
-        .order_by(col(MessageRow.id))
-        .with_for_update(of=MessageRow)
-    )
-    return {row.id: _Message(row, flow) for row, flow in found}
+async def _lock_messages(session: AsyncSession, ids: Collection[str]) -> dict[str, MessageRow]:
+    query = select(MessageRow).where(col(MessageRow.id).in_(ids)).order_by(col(MessageRow.id))
+    return {row.id: row for row in await session.exec(query.with_for_update())}
 
 
-def _rows(chunk: Iterable[DeliveryEvent], messages: Mapping[str, _Message]) -> list[dict[str, Any]]:
+def _rows(chunk: Iterable[DeliveryEvent], messages: Mapping[str, MessageRow]) -> list[dict[str, Any]]:
     received_at = now()
     return [
         {
@@ -113,7 +102,7 @@ def _rows(chunk: Iterable[DeliveryEvent], messages: Mapping[str, _Message]) -> l
 
 
 async def _bring_forward(
-    session: AsyncSession, messages: Mapping[str, _Message], new: Sequence[DeliveryEvent], *, count_automated: bool
+    session: AsyncSession, messages: Mapping[str, MessageRow], new: Sequence[DeliveryEvent], *, count_automated: bool
 ) -> dict[str, Sign]:
     """Bring messages to where all that is known of them leads; answer what of that machines did, by event."""
     touched = defaultdict[str, list[DeliveryEvent]](list)
@@ -124,7 +113,7 @@ async def _bring_forward(
     marks: dict[str, Sign] = {}
     for message_id, known in (await _known(session, touched)).items():
         signs = automated(known.told, known.signs)
-        row = messages[message_id].row
+        row = messages[message_id]
         _settle(row, reached(known.told, signs, count_automated=count_automated), touched[message_id])
         session.add(row)
         all_signs |= signs
@@ -188,14 +177,20 @@ async def _take_back(session: AsyncSession, event_ids: Collection[str]) -> None:
         await session.exec(delete(EventRow).where(col(EventRow.id).in_(event_ids)))
 
 
-def _response(event: DeliveryEvent, name: str, messages: Mapping[str, _Message]) -> list[Response]:
+def _response(event: DeliveryEvent, name: str, messages: Mapping[str, MessageRow]) -> list[Response]:
     """The event of a contact that this one amounts to; none if the message was to somebody of the team about them."""
-    message = messages.get(event.message_id or "")
-    if message is None:
+    row = messages.get(event.message_id or "")
+    if row is None:
         return [Response(event.id, name, event.occurred_at, None, event.address, {})]
-    row = message.row
     if row.person_id is not None:
         return []
-    told = {"message_id": row.id, "flow": message.flow, "step": row.step, "url": event.url, "reason": event.reason}
+    told = {
+        "message_id": row.id,
+        "flow": row.flow,
+        "step": row.step,
+        "broadcast_id": row.broadcast_id,
+        "url": event.url,
+        "reason": event.reason,
+    }
     properties: dict[str, JsonValue] = {key: value for key, value in told.items() if value is not None}
     return [Response(event.id, name, event.occurred_at, row.contact_id, None, properties)]

@@ -162,7 +162,7 @@ async def doubts_to_resend(
         col(MessageRow.updated_at) < doubted_before,
         col(MessageRow.resend_asked_at).is_(None),
         col(MessageRow.message).is_not(None),
-        col(MessageRow.enrollment_id).in_(select(EnrollmentRow.id).where(col(EnrollmentRow.flow).in_(flows))),
+        col(MessageRow.flow).in_(flows),
     )
     query = query.order_by(col(MessageRow.id)).limit(at_most).with_for_update(skip_locked=True)
     return list(await session.exec(query))

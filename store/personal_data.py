@@ -13,6 +13,7 @@ from sqlmodel import SQLModel, and_, col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from store.holds import Scope
+from store.list_tables import AudienceMemberRow, ImportedContactRow, SegmentMemberRow
 from store.people_tables import AnswerRow, ApprovalRequestRow, ApprovalRow, AssignmentRow, TaskRow
 from store.suppressions import email_hashes
 from store.tables import (
@@ -83,6 +84,9 @@ HOLDINGS = (
     Holding(MessageRow, _of_contact(MessageRow.contact_id)),
     Holding(HoldRow, _holds),
     Holding(EventRow, _of_contact(EventRow.contact_id)),
+    Holding(SegmentMemberRow, _of_contact(SegmentMemberRow.contact_id)),
+    Holding(ImportedContactRow, _of_contact(ImportedContactRow.contact_id)),
+    Holding(AudienceMemberRow, _of_contact(AudienceMemberRow.contact_id)),
     Holding(ConsentRow, _of_contact(ConsentRow.contact_id)),
     Holding(EnrollmentRow, _of_contact(EnrollmentRow.contact_id)),
     Holding(ContactRow, _of_contact(ContactRow.id)),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 import uuid_utils
@@ -50,6 +50,11 @@ def now() -> datetime:
     """In UTC: the machine's time, except within `on_clock`."""
     clock = _clock.get()
     return clock() if clock else datetime.now(UTC)
+
+
+def month_of(moment: datetime) -> date:
+    """The first day of the month of an aware moment, in UTC."""
+    return moment.astimezone(UTC).date().replace(day=1)
 
 
 @contextmanager
@@ -263,6 +268,7 @@ class EventRow(SQLModel, table=True):
     __table_args__ = (
         Index("ix_events_contact", "contact_id", "received_at"),
         Index("ix_events_happened", "contact_id", "occurred_at", "id"),
+        Index("ix_events_named", "contact_id", "name", "occurred_at"),
         Index(
             "ix_events_undelivered",
             "received_at",
@@ -281,11 +287,12 @@ class EventRow(SQLModel, table=True):
 
 
 class MessageRow(SQLModel, table=True):
-    """The ledger: one row for each enrollment and step that sends, whatever became of it."""
+    """The ledger: one row for each enrollment and step that sends, and for each contact of a broadcast."""
 
     __tablename__ = "messages"
     __table_args__ = (
-        UniqueConstraint("enrollment_id", "step"),
+        UniqueConstraint("enrollment_id", "step", "month"),
+        UniqueConstraint("broadcast_id", "contact_id", "month"),
         Index("ix_messages_contact", "contact_id", "id"),
         Index("ix_messages_status", "status", "id"),
         Index("ix_messages_handed_over", "contact_id", "handed_over_at"),
@@ -298,12 +305,19 @@ class MessageRow(SQLModel, table=True):
     )
 
     id: str = uuid(default_factory=new_id, primary_key=True)
-    enrollment_id: str = uuid(foreign_key="enrollments.id")
+    month: date = Field(
+        default_factory=lambda: month_of(now()),
+        description="the first day of the month, in UTC, in which its enrollment or broadcast was made",
+    )
+    flow: str
+    enrollment_id: str | None = Field(default=None, sa_type=String(36), foreign_key="enrollments.id")
+    broadcast_id: str | None = Field(default=None, sa_type=String(36), description="in place of an enrollment")
     contact_id: str = uuid(foreign_key="contacts.id")
     person_id: str | None = Field(
         default=None, sa_type=String(36), description="of the team, who gets it in place of the contact"
     )
     step: str
+    variant: str | None = Field(default=None, description="of a broadcast that tests subjects")
     message: str | None = Field(default=None, description="its template: a folder of the flow in emails/")
     message_class: MessageClass | None = Field(default=None, sa_type=String(16))
     topic: str | None = None

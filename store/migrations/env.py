@@ -5,7 +5,8 @@ from __future__ import annotations
 from alembic import context
 from sqlmodel import SQLModel
 
-import store.people_tables  # noqa: F401 (fills the metadata, with store.tables)
+import store.list_tables
+import store.people_tables  # noqa: F401 (both fill the metadata, with store.tables)
 
 context.configure(
     connection=context.config.attributes["connection"],

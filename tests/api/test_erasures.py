@@ -120,6 +120,7 @@ async def test_an_export_is_a_file_with_everything_that_is_held(api: Caller) -> 
     email = a_message()
     OutboxMailer(api.services.settings.outbox_folder).send(email)
     sent = MessageRow(
+        flow=enrollment["flow"],
         id=email.id,
         enrollment_id=enrollment["id"],
         contact_id=contact["id"],

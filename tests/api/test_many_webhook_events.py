@@ -133,6 +133,7 @@ async def test_ten_thousand_mixed_events_come_to_what_clean_ones_come_to(api: Ca
     enrollments = await _people(api)
     messages = [
         MessageRow(
+            flow=enrollment.flow,
             enrollment_id=enrollment.id,
             contact_id=enrollment.contact_id,
             step=f"step-{step}",

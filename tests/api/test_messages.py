@@ -36,6 +36,7 @@ async def _messages(api: Caller) -> tuple[dict[str, str], dict[str, str]]:
         ):
             session.add(
                 MessageRow(
+                    flow=enrollment["flow"],
                     enrollment_id=enrollment["id"],
                     contact_id=enrollment["contact_id"],
                     step=step,

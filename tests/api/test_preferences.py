@@ -38,6 +38,7 @@ async def written_about(api: Caller, contact_id: str, topic: str) -> None:
         await session.flush()
         session.add(
             MessageRow(
+                flow=enrollment.flow,
                 enrollment_id=enrollment.id,
                 contact_id=contact_id,
                 step="welcome",

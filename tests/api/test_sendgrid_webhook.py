@@ -60,7 +60,12 @@ async def told(api: Caller, *events: dict[str, Any]) -> dict[str, int]:
 async def sent(api: Caller, enrollment: dict[str, Any], status: MessageStatus = MessageStatus.SENT) -> MessageRow:
     """A message of an enrollment, as the email activity leaves it."""
     row = MessageRow(
-        enrollment_id=enrollment["id"], contact_id=enrollment["contact_id"], step=new_id(), status=status, handovers=1
+        flow=enrollment["flow"],
+        enrollment_id=enrollment["id"],
+        contact_id=enrollment["contact_id"],
+        step=new_id(),
+        status=status,
+        handovers=1,
     )
     async with api.services.database.write() as session:
         session.add(row)

@@ -38,7 +38,11 @@ async def test_what_happened_and_what_did_not_comes_newest_first(api_without_tem
     await api.post(f"/v1/enrollments/{made['id']}/hold")
     async with api.services.database.write() as session:
         row = MessageRow(
-            enrollment_id=made["id"], contact_id=made["contact_id"], step="tip", status=MessageStatus.SKIPPED
+            flow=made["flow"],
+            enrollment_id=made["id"],
+            contact_id=made["contact_id"],
+            step="tip",
+            status=MessageStatus.SKIPPED,
         )
         row.reason = "no consent to product-news"
         session.add(row)

@@ -145,7 +145,7 @@ class Fleet:
         sent: dict[str, list[str]] = {row.id: [] for row in self.rows}
         for row in rows:
             if row.status == "sent":
-                sent[row.enrollment_id].append(row.step)
+                sent[str(row.enrollment_id)].append(row.step)
         return sent
 
     async def exits(self) -> Counter[str]:

@@ -87,7 +87,7 @@ async def letters(fleet: Fleet) -> Counter[tuple[str, str]]:
         rows = list(await session.exec(select(MessageRow).where(col(MessageRow.person_id).is_not(None))))
         people = {row.id: row.name for row in await session.exec(select(PersonRow))}
     assert {row.status for row in rows} <= {"sent"}
-    return Counter((row.enrollment_id, people[str(row.person_id)]) for row in rows)
+    return Counter((str(row.enrollment_id), people[str(row.person_id)]) for row in rows)
 
 
 @pytest.mark.parametrize("gone", [False, True], ids=["old workers still there", "old workers gone"])

@@ -81,6 +81,7 @@ async def test_a_message_over_the_cap_waits_for_its_time() -> None:
     async with journey(Drip, IN_SANTIAGO, pause=24 * HOUR) as j:
         async with j.database.write() as session:
             earlier = MessageRow(
+                flow=j.row.flow,
                 enrollment_id=j.row.id,
                 contact_id=j.row.contact_id,
                 step="another",

@@ -149,7 +149,9 @@ async def test_the_run_that_resends_a_message_is_one_of_the_contacts(
     temporal: WorkflowEnvironment, database: Database, runs: TemporalRuns
 ) -> None:
     ada = await contact(database, "ada")
-    message = MessageRow(enrollment_id=new_id(), contact_id=ada.id, step="welcome", status=MessageStatus.READY)
+    message = MessageRow(
+        flow="onboarding", enrollment_id=new_id(), contact_id=ada.id, step="welcome", status=MessageStatus.READY
+    )
     assert await start_resend(temporal.client, message)
     await until(lambda: deleted_any(runs, ada.id))
 

@@ -6,16 +6,17 @@ from collections.abc import Iterator
 from enum import Enum
 from typing import Any, get_args
 
-from sqlalchemy import JSON, Column, String, inspect
+from sqlalchemy import JSON, Column, Date, String, inspect
 from sqlmodel import AutoString, SQLModel, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from domain.suppressions import SuppressionReason
 from store.holds import Scope
+from store.list_tables import ImportRow, SegmentRow
 from store.people_tables import AnswerRow, PersonRow
 from store.personal_data import HOLDINGS
 from store.suppressions import suppress
-from store.tables import ContactRow, DeliveryEventRow, HoldRow, UtcDateTime, new_id, now
+from store.tables import ContactRow, DeliveryEventRow, HoldRow, UtcDateTime, month_of, new_id, now
 
 REFERS_TO = {(DeliveryEventRow, "message_id"): "messages", (HoldRow, "target"): "enrollments"}
 """By column, a table that it refers to without a foreign key."""
@@ -39,6 +40,10 @@ class Canary:
         person = (await session.exec(select(PersonRow))).first()
         self._made["people"] = person or PersonRow(email="rosa@example.com", name="Rosa", locale="es", time_zone="UTC")
         session.add(self._made["people"])
+        # Lists that they are in, which are nobody's own.
+        self._made["segments"], self._made["imports"] = SegmentRow(name=f"of {self._name}", predicate={}), ImportRow()
+        session.add_all((self._made["segments"], self._made["imports"]))
+        await session.flush()
         for holding in reversed(HOLDINGS):
             for fixed in self._variants(holding.table):
                 row = self._row(holding.table, fixed)
@@ -72,7 +77,9 @@ class Canary:
         if isinstance(column.type, JSON):
             kept = {self._mark(column.key): self._mark(column.key)}
             return [kept] if table.model_fields[column.key].default_factory is list else kept
-        if column.primary_key:
+        if isinstance(column.type, Date):
+            return month_of(now())
+        if column.primary_key and isinstance(column.type, String):
             self.marks.append(made := new_id())
             return made
         if isinstance(column.type, String | AutoString):

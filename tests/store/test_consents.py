@@ -77,6 +77,7 @@ async def test_topics_written_about_are_those_of_messages_that_went_out_to_the_c
 ) -> None:
     def message(step: str, topic: str | None, **known: Any) -> MessageRow:
         columns: dict[str, Any] = {
+            "flow": enrollment.flow,
             "enrollment_id": enrollment.id,
             "contact_id": ada.id,
             "step": step,

@@ -54,7 +54,12 @@ async def sent(
     database: Database, enrollment: EnrollmentRow, status: MessageStatus = MessageStatus.SENT, **more: Any
 ) -> MessageRow:
     row = MessageRow(
-        enrollment_id=enrollment.id, contact_id=enrollment.contact_id, step=new_id(), status=status, **more
+        flow=enrollment.flow,
+        enrollment_id=enrollment.id,
+        contact_id=enrollment.contact_id,
+        step=new_id(),
+        status=status,
+        **more,
     )
     async with database.write() as session:
         session.add(row)

@@ -114,7 +114,16 @@ async def test_ending_withdraws_a_message_that_is_still_to_be_handed_over(databa
     enrollment = await enter(database, ada)
     async with database.write() as session:
         for step, status in (("tip", MessageStatus.READY), ("welcome", MessageStatus.SENT)):
-            session.add(MessageRow(id=step, enrollment_id=enrollment.id, contact_id=ada.id, step=step, status=status))
+            session.add(
+                MessageRow(
+                    flow=enrollment.flow,
+                    id=step,
+                    enrollment_id=enrollment.id,
+                    contact_id=ada.id,
+                    step=step,
+                    status=status,
+                )
+            )
     await end(database, enrollment, Outcome(exit=Exit.UNSUBSCRIBED, step="tip"))
     async with database.read() as session:
         tip = await session.get_one(MessageRow, "tip")

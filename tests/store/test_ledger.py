@@ -24,6 +24,7 @@ async def enrollment(database: Database, ada: ContactRow) -> EnrollmentRow:
 
 async def sending(database: Database, enrollment: EnrollmentRow, handovers: int = 1) -> MessageRow:
     row = MessageRow(
+        flow=enrollment.flow,
         enrollment_id=enrollment.id,
         contact_id=enrollment.contact_id,
         step="welcome",

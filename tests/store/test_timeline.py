@@ -99,8 +99,12 @@ def of(row: EnrollmentRow, **more: Any) -> dict[str, Any]:
 async def test_deliveries_say_what_messages_came_to_and_what_machines_did(
     database: Database, ada: ContactRow, nurturing: EnrollmentRow, rosa: PersonRow
 ) -> None:
-    guide = MessageRow(**of(nurturing, step="guide", status=MessageStatus.DELIVERED, sent_at=at(1), updated_at=at(1)))
+    guide = MessageRow(
+        flow=nurturing.flow,
+        **of(nurturing, step="guide", status=MessageStatus.DELIVERED, sent_at=at(1), updated_at=at(1)),
+    )
     team = MessageRow(
+        flow=nurturing.flow,
         **of(nurturing, step="approve", status=MessageStatus.DELIVERED, sent_at=at(1), updated_at=at(1)),
         person_id=rosa.id,
     )
@@ -144,7 +148,7 @@ async def test_messages_say_what_was_sent_and_what_was_not_and_why(
     database: Database, ada: ContactRow, nurturing: EnrollmentRow, rosa: PersonRow
 ) -> None:
     def message(hours: float, step: str, status: MessageStatus, **more: Any) -> MessageRow:
-        return MessageRow(**of(nurturing, step=step, status=status, updated_at=at(hours), **more))
+        return MessageRow(flow=nurturing.flow, **of(nurturing, step=step, status=status, updated_at=at(hours), **more))
 
     await keep(
         database,
@@ -584,7 +588,13 @@ def _of_kind(kind: str, id_: str, who: ContactRow, enrollment: EnrollmentRow, mo
             recorded_at=moment,
         )
     return MessageRow(
-        id=id_[:36], **of(enrollment), step=id_, status=MessageStatus.SENT, sent_at=moment, updated_at=moment
+        flow=enrollment.flow,
+        id=id_[:36],
+        **of(enrollment),
+        step=id_,
+        status=MessageStatus.SENT,
+        sent_at=moment,
+        updated_at=moment,
     )
 
 
