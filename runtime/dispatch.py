@@ -1,4 +1,4 @@
-"""Store first, then tell Temporal: the telling, and the sweep that finishes what a crash left half told.
+"""Store first, then tell Temporal: the telling. What a crash leaves half told, `runtime.sweep` finishes.
 
 Everything here may be done twice: a second start is refused by the workflow id or, once the first run has closed, by
 the enrollment's row; a workflow ignores an event id it has seen.
@@ -8,14 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from datetime import datetime, timedelta
-from functools import partial
-from typing import TypeVar
+from datetime import timedelta
 
-from sqlmodel.ext.asyncio.session import AsyncSession
-from temporalio.client import Client, WorkflowExecutionStatus, WorkflowQueryFailedError
+from temporalio.client import Client, WorkflowQueryFailedError
 from temporalio.common import (
     SearchAttributePair,
     TypedSearchAttributes,
@@ -29,56 +26,38 @@ from domain.durations import in_words
 from domain.events import concerns
 from domain.flows import (
     Enrollment,
-    Exit,
     FlowType,
-    InDoubt,
-    Outcome,
     Progress,
     State,
     flow_task_queue,
 )
 from domain.memory import Happening, Memory
-from domain.messages import Settlement
 from runtime.encryption import CannotDecrypt
 from runtime.erasing import begin_erasure
-from runtime.holding import tell_flow, tell_standing
+from runtime.holding import tell_standing
 from runtime.in_turns import in_turns
-from runtime.queue_draining import drain_queue, signal_offered, tell_offered
-from runtime.resending import start_resend
-from runtime.runs import RunGone, Runs, TemporalRefused, reaching_temporal
+from runtime.queue_draining import signal_offered, tell_offered
+from runtime.runs import RunGone, Runs, reaching_temporal
 from runtime.temporal import CONTACT_ID, RPC_TIMEOUT, STATE
-from store import assignments, enrollments, erasures, events, holds, ledger
+from store import assignments, enrollments, events, holds
 from store.database import Database
 from store.people_tables import AssignmentRow
-from store.tables import EnrollmentRow, ErasureRow, EventRow, MessageRow, now
+from store.tables import EnrollmentRow, ErasureRow, EventRow
 
 logger = logging.getLogger(__name__)
 
-BATCH = 200
-HANDOVER_PATIENCE = timedelta(minutes=15)
-"""Longer than any attempt to send lasts: a handover without an answer by then is in doubt."""
-
 CLOCK_SKEW = timedelta(seconds=5)
 """Between API processes. Older events than this do not reach an enrollment: they are of the time before it."""
-ERASURE_PATIENCE = timedelta(days=1)
-"""Longer than an erasure takes: the workflow of one that is unfinished by then is started again, if it is gone."""
-RowT = TypeVar("RowT", EnrollmentRow, EventRow, AssignmentRow, MessageRow, ErasureRow)
-
-_ABNORMAL = {
-    WorkflowExecutionStatus.TERMINATED: Outcome(exit=Exit.CANCELLED, step=None, reason="terminated in Temporal"),
-    WorkflowExecutionStatus.TIMED_OUT: Outcome(exit=Exit.FAILED, step=None, reason="timed out in Temporal"),
-}
-"""Ways for a run to close without recording its outcome itself."""
 
 
 class Dispatcher:
-    """Tells Temporal what the database holds. `flows` maps a flow's name to what is known of it."""
+    """Tells Temporal what the database holds. `flows` maps a flow's name to what is known of it; none of it changes."""
 
     def __init__(self, database: Database, client: Client, flows: Mapping[str, FlowType]) -> None:
-        self._database = database
-        self._client = client
-        self._flows = flows
-        self._runs = Runs(client, database)
+        self.database = database
+        self.client = client
+        self.flows = flows
+        self.runs = Runs(client, database)
         self._many = asyncio.Semaphore(1)
 
     async def start(self, enrollment: EnrollmentRow) -> bool:
@@ -87,11 +66,11 @@ class Dispatcher:
         False: the contact's previous enrollment in this flow is still closing, or the flow is gone from the code.
         Raises: TemporalUnavailable.
         """
-        flow = self._flows.get(enrollment.flow)
+        flow = self.flows.get(enrollment.flow)
         if flow is None:
             logger.error("no flow of this name in the code", extra={"flow": enrollment.flow})
             return False
-        async with self._database.read() as session:
+        async with self.database.read() as session:
             if not await enrollments.is_active(session, enrollment.id):
                 return True
             held = await holds.is_held(session, enrollment)
@@ -100,7 +79,7 @@ class Dispatcher:
             try:
                 await self._run(enrollment, flow, held=held)
             except WorkflowAlreadyStartedError:
-                if not await self._runs.is_running(enrollment):
+                if not await self.runs.is_running(enrollment):
                     return False
                 begins = False
         await self._mark_started(enrollment, held=held if begins else None)
@@ -113,7 +92,7 @@ class Dispatcher:
         read; `catch_up` is to follow. Raises: TemporalUnavailable.
         """
         with reaching_temporal():
-            await self._run(enrollment, self._flows[enrollment.flow], memory)
+            await self._run(enrollment, self.flows[enrollment.flow], memory)
         await self._mark_started(enrollment)
 
     async def catch_up(self, enrollment: EnrollmentRow) -> bool:
@@ -124,7 +103,7 @@ class Dispatcher:
         since = enrollment.replacing_since
         if since is None:
             return True
-        async with self._database.read() as session:
+        async with self.database.read() as session:
             told = await events.told_since(session, enrollment.contact_id, since - CLOCK_SKEW)
             offers = await assignments.told_since(session, enrollment.id, since - CLOCK_SKEW)
         try:
@@ -132,12 +111,12 @@ class Dispatcher:
                 if self._is_for(enrollment, event):
                     await self._signal(enrollment, event)
             for offer in offers:
-                await signal_offered(offer, enrollment, self._runs)
+                await signal_offered(offer, enrollment, self.runs)
             if enrollment.cancel_requested_at is not None:
                 await self.cancel(enrollment)
         except RunGone:
-            await self._runs.end_without_run(enrollment)
-        async with self._database.write() as session:
+            await self.runs.end_without_run(enrollment)
+        async with self.database.write() as session:
             await holds.doubt(session, enrollment)
             await enrollments.end_replacing(session, enrollment.id, since)
         return True
@@ -146,7 +125,7 @@ class Dispatcher:
         self, enrollment: EnrollmentRow, flow: FlowType, memory: Memory | None = None, *, held: bool = False
     ) -> None:
         """With a memory, an open run of the contact in this flow is ended for it."""
-        await self._client.start_workflow(
+        await self.client.start_workflow(
             enrollment.flow,
             Enrollment(
                 id=enrollment.id,
@@ -155,7 +134,7 @@ class Dispatcher:
                 renamed=flow.renamed,
                 held=held,
             ),
-            id=self._runs.handle(enrollment).id,
+            id=self.runs.handle(enrollment).id,
             task_queue=flow_task_queue(enrollment.flow),
             id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
             id_conflict_policy=(
@@ -175,7 +154,7 @@ class Dispatcher:
 
     async def _mark_started(self, enrollment: EnrollmentRow, *, held: bool | None = False) -> None:
         """`held`: whether it began so; None if nobody can say."""
-        async with self._database.write() as session:
+        async with self.database.write() as session:
             active = await enrollments.mark_started(session, enrollment.id)
             if held:
                 await holds.mark_begun_held(session, enrollment.id)
@@ -184,15 +163,15 @@ class Dispatcher:
         if not active:
             # It ended while it was being started a second time: that second run is nobody's.
             with suppress(RunGone), reaching_temporal():
-                if await self._runs.is_running(enrollment):
-                    await self._runs.handle(enrollment).terminate("the enrollment had ended", rpc_timeout=RPC_TIMEOUT)
+                if await self.runs.is_running(enrollment):
+                    await self.runs.handle(enrollment).terminate("the enrollment had ended", rpc_timeout=RPC_TIMEOUT)
 
     async def deliver(self, event: EventRow) -> bool:
         """Signal an event to each enrollment that it concerns and that it found active; answer whether all know.
 
         Raises: TemporalUnavailable.
         """
-        async with self._database.read() as session:
+        async with self.database.read() as session:
             active = await enrollments.active_enrollments(session, event.contact_id)
         all_know = True
         for enrollment in active:
@@ -204,9 +183,9 @@ class Dispatcher:
             try:
                 await self._signal(enrollment, event)
             except RunGone:
-                await self._runs.end_without_run(enrollment)
+                await self.runs.end_without_run(enrollment)
         if all_know:
-            async with self._database.write() as session:
+            async with self.database.write() as session:
                 await events.mark_delivered(session, event.id)
         return all_know
 
@@ -228,12 +207,12 @@ class Dispatcher:
         try:
             with reaching_temporal():
                 # The server takes the cancellation of a closed run without a word.
-                if not await self._runs.is_running(enrollment):
+                if not await self.runs.is_running(enrollment):
                     raise RunGone
-                await self._runs.handle(enrollment).cancel(rpc_timeout=RPC_TIMEOUT)
+                await self.runs.handle(enrollment).cancel(rpc_timeout=RPC_TIMEOUT)
         except RunGone:
-            await self._runs.end_without_run(enrollment)
-        async with self._database.write() as session:
+            await self.runs.end_without_run(enrollment)
+        async with self.database.write() as session:
             await enrollments.mark_cancel_told(session, enrollment.id)
         return True
 
@@ -244,7 +223,7 @@ class Dispatcher:
         """
         if enrollment.started_at is None:
             return await self.start(enrollment)
-        return await tell_standing(enrollment, self._runs, self._database)
+        return await tell_standing(enrollment, self.runs, self.database)
 
     async def tell_holds(self, rows: Iterable[EnrollmentRow]) -> bool:
         """Tell some runs, a few at a time, whether they are held. Raises: as `tell_hold`, for the first that fails."""
@@ -252,16 +231,16 @@ class Dispatcher:
 
     async def tell_offered(self, offer: AssignmentRow) -> bool:
         """Tell a run that its lead came out of the queue; answer whether it knows. Raises: TemporalUnavailable."""
-        return await tell_offered(offer, self._runs, self._database)
+        return await tell_offered(offer, self.runs, self.database)
 
     async def erase(self, erasure: ErasureRow) -> bool:
         """Start an erasure's workflow; answer True. Raises: TemporalUnavailable."""
-        return await begin_erasure(erasure, self._client, self._database)
+        return await begin_erasure(erasure, self.client, self.database)
 
     async def progress(self, enrollment: EnrollmentRow) -> Progress:
         """Ask the running workflow where it is; an empty answer if nobody can say now."""
         try:
-            answer: Progress = await self._runs.handle(enrollment).query(
+            answer: Progress = await self.runs.handle(enrollment).query(
                 "progress", result_type=Progress, rpc_timeout=timedelta(seconds=2)
             )
         except (RPCError, RuntimeError, WorkflowQueryFailedError, CannotDecrypt) as error:
@@ -269,113 +248,12 @@ class Dispatcher:
             return Progress()
         return answer
 
-    async def sweep(
-        self, *, grace: timedelta, closed_since: datetime, doubt_window: timedelta = timedelta(days=1)
-    ) -> dict[str, int]:
-        """Finish what was stored more than `grace` ago and never told, and record runs that ended from outside.
-
-        What Temporal refuses is logged and left, and holds up nothing else.
-        Returns: how many of each kind were finished. Raises: TemporalUnavailable, with the rest left for later.
-        """
-        before, doubted_before = now() - grace, now() - doubt_window
-        flows = list(self._flows)
-        async with self._database.write() as session:
-            doubted = await ledger.doubt_abandoned(session, untouched_since=now() - HANDOVER_PATIENCE, at_most=BATCH)
-        return {
-            "messages_doubted": doubted,
-            "messages_settled": await self._settle_by_policy(doubted_before),
-            "messages_resent": await self._finish_each(
-                lambda session, offset: ledger.to_resend(session, before, BATCH, offset),
-                partial(start_resend, self._client),
-            ),
-            "enrollments_started": await self._finish_each(
-                lambda session, offset: enrollments.not_started(session, flows, before, BATCH, offset), self.start
-            ),
-            "enrollments_cancelled": await self._finish_each(
-                lambda session, offset: enrollments.cancels_not_told(session, flows, before, BATCH, offset), self.cancel
-            ),
-            "enrollments_caught_up": await self._finish_each(
-                lambda session, offset: enrollments.half_replaced(session, flows, before, BATCH, offset), self.catch_up
-            ),
-            "events_delivered": await self._finish_each(
-                lambda session, offset: events.undelivered(session, before, BATCH, offset), self.deliver
-            ),
-            "erasures_begun": await self._finish_each(
-                lambda session, offset: erasures.not_begun(session, before, before - ERASURE_PATIENCE, BATCH, offset),
-                self.erase,
-            ),
-            "holds_told": sum(
-                await in_turns(lambda flow: tell_flow(flow, before, self.tell_hold, self._database), flows)
-            ),
-            "leads_drained": await drain_queue(self._database),
-            "leads_told": await self._finish_each(
-                lambda session, offset: assignments.not_told(session, flows, BATCH, offset), self.tell_offered
-            ),
-            "outcomes_recorded": await self._record_abnormal_ends(closed_since),
-        }
-
-    async def _settle_by_policy(self, doubted_before: datetime) -> int:
-        """Have those doubts resent that nothing settled within the window, in flows that want it so."""
-        flows = [name for name, flow in self._flows.items() if flow.in_doubt is InDoubt.RESEND]
-        async with self._database.write() as session:
-            rows = await ledger.doubts_to_resend(session, flows, doubted_before, BATCH) if flows else []
-            for row in rows:
-                ledger.settle_doubt(row, Settlement.RESEND, by="policy of the flow")
-                session.add(row)
-        return len(rows)
-
-    async def _finish_each(
-        self,
-        batch: Callable[[AsyncSession, int], Awaitable[Sequence[RowT]]],
-        finish: Callable[[RowT], Awaitable[bool]],
-    ) -> int:
-        """Go through all rows, a batch at a time; one that is finished leaves the query, the others are passed by."""
-        finished = left = 0
-        while True:
-            async with self._database.read() as session:
-                rows = await batch(session, left)
-            for row in rows:
-                try:
-                    done = await finish(row)
-                except TemporalRefused as refusal:
-                    logger.error("Temporal refuses a row", extra={"row": type(row).__name__, "error": str(refusal)})
-                    done = False
-                finished, left = finished + done, left + (not done)
-            if len(rows) < BATCH:
-                return finished
-
-    async def _record_abnormal_ends(self, closed_since: datetime) -> int:
-        statuses = "ExecutionStatus IN ('Terminated', 'TimedOut')"
-        query = (
-            f"{statuses} AND TaskQueue STARTS_WITH '{flow_task_queue('')}' AND CloseTime > '{closed_since.isoformat()}'"
-        )
-        recorded = 0
-        with reaching_temporal():
-            async for run in self._client.list_workflows(query, rpc_timeout=RPC_TIMEOUT):
-                try:
-                    enrollment_id = await run.memo_value("enrollment_id", "")
-                except CannotDecrypt as error:
-                    logger.error("a run that ended cannot be read", extra={"run_id": run.run_id, "error": str(error)})
-                    continue
-                outcome = _ABNORMAL.get(run.status) if run.status else None
-                async with self._database.read() as session:
-                    row = await session.get(EnrollmentRow, enrollment_id)
-                # After a reset, or another start under the same id, the enrollment lives on in a later run.
-                if row is None or row.status != "active" or outcome is None:
-                    continue
-                with suppress(RunGone), reaching_temporal():
-                    if await self._runs.is_running(row):
-                        continue
-                async with self._database.write() as session:
-                    recorded += await enrollments.record_outcome(session, enrollment_id, outcome)
-        return recorded
-
     def _is_for(self, enrollment: EnrollmentRow, event: EventRow) -> bool:
-        flow = self._flows.get(enrollment.flow)
+        flow = self.flows.get(enrollment.flow)
         too_young = enrollment.created_at > event.received_at + CLOCK_SKEW
         return flow is not None and not too_young and concerns(flow, event.name, enrollment.settings)
 
     async def _signal(self, enrollment: EnrollmentRow, event: EventRow) -> None:
         with reaching_temporal():
             happening = Happening.of(event.id, event.name)
-            await self._runs.handle(enrollment).signal("event", happening, rpc_timeout=RPC_TIMEOUT)
+            await self.runs.handle(enrollment).signal("event", happening, rpc_timeout=RPC_TIMEOUT)

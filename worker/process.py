@@ -24,6 +24,7 @@ from runtime.deployments import Deployments, NotPolled
 from runtime.dispatch import Dispatcher
 from runtime.providers import make_crm
 from runtime.settings import Settings
+from runtime.sweep import Sweep
 from runtime.temporal import connect, metrics_runtime, temporal_address, worker_identity
 from store.database import Database
 from worker.erasing import erasing
@@ -78,9 +79,9 @@ async def run_worker(settings: Settings, stop: asyncio.Event, only: Collection[s
             erasing(client, settings, database, about),
         ):
             logger.info("worker is ready", extra={"flows": list(flows), "mailers": list(outgoing.mailers)})
-            dispatcher = Dispatcher(database, client, about)
+            sweep = Sweep(Dispatcher(database, client, about))
             pause = timedelta(seconds=settings.sweep_seconds)
-            await keep_sweeping(dispatcher, pause, stop, doubt_window=settings.doubt_window)
+            await keep_sweeping(sweep, pause, stop, doubt_window=settings.doubt_window)
             logger.info("worker is stopping")
     finally:
         outgoing.close()

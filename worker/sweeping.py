@@ -9,8 +9,8 @@ from datetime import timedelta
 from sqlalchemy.exc import SQLAlchemyError
 
 from domain.crm import Crm
-from runtime.dispatch import Dispatcher
 from runtime.runs import TemporalUnavailable
+from runtime.sweep import Sweep
 from store.tables import now
 
 logger = logging.getLogger(__name__)
@@ -22,15 +22,13 @@ OVERLAP = timedelta(minutes=2)
 """Between two sweeps: the server's lists lag behind."""
 
 
-async def keep_sweeping(
-    dispatcher: Dispatcher, pause: timedelta, stop: asyncio.Event, *, doubt_window: timedelta
-) -> None:
+async def keep_sweeping(sweep: Sweep, pause: timedelta, stop: asyncio.Event, *, doubt_window: timedelta) -> None:
     """Sweep, pause, and again, until `stop` is set. What stands in the way of one sweep is left for the next."""
     closed_since = now() - LOOK_BACK
     while not stop.is_set():
         began = now()
         try:
-            finished = await dispatcher.sweep(grace=pause, closed_since=closed_since, doubt_window=doubt_window)
+            finished = await sweep.run(grace=pause, closed_since=closed_since, doubt_window=doubt_window)
             closed_since = began - OVERLAP
             if any(finished.values()):
                 logger.info("swept", extra=finished)

@@ -12,6 +12,7 @@ from domain.erasure import Asked, Certificate, FlowsLeft, ProviderAsked
 from domain.messages import MessageStatus
 from integrations.outbox.mailer import OutboxMailer
 from runtime.dispatch import Dispatcher
+from runtime.sweep import Sweep
 from store.erasures import finish, note
 from store.tables import EventRow, MessageRow, now
 from tests.api.caller import ADA, Caller, assert_problem, fields_at_fault
@@ -83,7 +84,7 @@ async def test_an_erasure_is_taken_while_temporal_is_away_and_begun_later(
 ) -> None:
     erasure = await erase(api_without_temporal, (await api_without_temporal.contact())["id"])
     dispatcher = Dispatcher(api_without_temporal.services.database, temporal.client, {})
-    finished = await dispatcher.sweep(grace=timedelta(seconds=-1), closed_since=now())
+    finished = await Sweep(dispatcher).run(grace=timedelta(seconds=-1), closed_since=now())
     assert finished["erasures_begun"] == 1
     await temporal.client.get_workflow_handle(f"erase-contact:{erasure['id']}").describe()
 

@@ -11,6 +11,7 @@ from temporalio.testing import WorkflowEnvironment
 
 from domain.flows import Exit, Outcome
 from runtime.dispatch import Dispatcher
+from runtime.sweep import Sweep
 from store.enrollments import record_outcome
 from store.holds import Scope, resume
 from store.tables import HoldRow, now
@@ -136,7 +137,7 @@ async def _sweep(api: Caller, temporal: WorkflowEnvironment) -> dict[str, int]:
     """What a worker does once Temporal is back."""
     flows = {name: flow.about for name, flow in api.services.flows.items()}
     dispatcher = Dispatcher(api.services.database, temporal.client, flows)
-    return await dispatcher.sweep(grace=timedelta(0), closed_since=now())
+    return await Sweep(dispatcher).run(grace=timedelta(0), closed_since=now())
 
 
 async def test_a_wait_has_as_much_left_after_a_hold_as_before(api_with_worker: Caller) -> None:

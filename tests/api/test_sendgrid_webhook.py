@@ -18,6 +18,7 @@ from api.routers.webhooks import MAX_BODY_BYTES
 from domain.messages import MessageStatus
 from runtime.dispatch import Dispatcher
 from runtime.settings import Settings
+from runtime.sweep import Sweep
 from store.tables import DeliveryEventRow, MessageRow, new_id, now
 from tests.api.caller import Caller, assert_problem, calling
 from tests.integrations.fake_sendgrid import API_KEY, FakeSendGrid
@@ -220,7 +221,7 @@ async def test_what_is_told_while_temporal_is_down_is_taken_at_once_and_delivere
     assert [event.delivered_at for event in await api.events()] == [None]
     flows = {name: flow.about for name, flow in api.services.flows.items()}
     dispatcher = Dispatcher(api.services.database, temporal.client, flows)
-    assert (await dispatcher.sweep(grace=timedelta(seconds=-1), closed_since=now()))["events_delivered"] == 1
+    assert (await Sweep(dispatcher).run(grace=timedelta(seconds=-1), closed_since=now()))["events_delivered"] == 1
 
 
 async def test_the_double_tells_events_that_settle_what_it_accepted(api: Caller) -> None:

@@ -8,6 +8,7 @@ from datetime import timedelta
 from temporalio.testing import WorkflowEnvironment
 
 from runtime.dispatch import Dispatcher
+from runtime.sweep import Sweep
 from store.tables import now
 from tests.api.caller import ADA, Caller
 
@@ -18,7 +19,7 @@ async def _sweep(api: Caller, temporal: WorkflowEnvironment) -> dict[str, int]:
     """What a worker does once Temporal is back."""
     flows = {name: flow.about for name, flow in api.services.flows.items()}
     dispatcher = Dispatcher(api.services.database, temporal.client, flows)
-    return await dispatcher.sweep(grace=timedelta(0), closed_since=now())
+    return await Sweep(dispatcher).run(grace=timedelta(0), closed_since=now())
 
 
 async def test_enrollment_is_accepted_fast_and_started_by_the_sweep(

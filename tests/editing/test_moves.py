@@ -18,6 +18,7 @@ from runtime.deployments import Deployments
 from runtime.in_turns import in_turns
 from runtime.moving import open_runs
 from runtime.recall import recall
+from runtime.sweep import Sweep
 from store import enrollments
 from store.tables import now
 from tests.editing.fleet import FLOW, Fleet
@@ -91,7 +92,7 @@ async def test_what_a_crash_in_the_middle_of_a_replacement_leaves_the_sweep_fini
             await Deployments(fleet.client).make_current(FLOW, NEW)
             await fleet.dispatcher.replace(replaced, memory)
             await fleet.come_to({row.id: "clicked"})
-            swept = await fleet.dispatcher.sweep(grace=timedelta(0), closed_since=now() - timedelta(hours=1))
+            swept = await Sweep(fleet.dispatcher).run(grace=timedelta(0), closed_since=now() - timedelta(hours=1))
             assert swept["enrollments_caught_up"] == 1
             assert swept["outcomes_recorded"] == 0, "its first run was terminated, and the enrollment lives on"
 
@@ -99,7 +100,7 @@ async def test_what_a_crash_in_the_middle_of_a_replacement_leaves_the_sweep_fini
                 return "story" in (await fleet.messages())[row.id]
 
             await until(has_the_story)
-            again = await fleet.dispatcher.sweep(grace=timedelta(0), closed_since=now() - timedelta(hours=1))
+            again = await Sweep(fleet.dispatcher).run(grace=timedelta(0), closed_since=now() - timedelta(hours=1))
             assert again["enrollments_caught_up"] == 0
 
 

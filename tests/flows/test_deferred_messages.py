@@ -16,6 +16,7 @@ from domain.messages import DeliveryAmbiguous, MessageClass, MessageStatus, Prov
 from rehearsal.enrolled import Journey
 from rehearsal.journey import JourneysOn, JourneyStarter
 from runtime.resending import start_resend
+from runtime.sweep import Sweep
 from store.database import Database
 from store.ledger import lock_message, settle_doubt
 from store.people_tables import TaskRow
@@ -141,17 +142,17 @@ async def test_a_doubt_that_is_settled_by_resending_is_handed_over_once_more(
             await start_resend(temporal.client, row)
             await start_resend(temporal.client, row)
         else:
-            swept = await j.dispatcher.sweep(grace=NOW, closed_since=now(), doubt_window=HOUR)
+            swept = await Sweep(j.dispatcher).run(grace=NOW, closed_since=now(), doubt_window=HOUR)
             assert (swept["messages_settled"], swept["messages_resent"]) == (0, 0)
-            swept = await j.dispatcher.sweep(grace=NOW, closed_since=now(), doubt_window=NOW)
+            swept = await Sweep(j.dispatcher).run(grace=NOW, closed_since=now(), doubt_window=NOW)
             assert swept["messages_settled"] == 1
-            await j.dispatcher.sweep(grace=NOW, closed_since=now(), doubt_window=NOW)
+            await Sweep(j.dispatcher).run(grace=NOW, closed_since=now(), doubt_window=NOW)
 
         async def is_sent() -> bool:
             return [row.status for row in await j.ledger()] == ["sent"]
 
         await until(is_sent)
         assert post.calls == 2
-        swept = await j.dispatcher.sweep(grace=NOW, closed_since=now(), doubt_window=NOW)
+        swept = await Sweep(j.dispatcher).run(grace=NOW, closed_since=now(), doubt_window=NOW)
         assert (swept["messages_settled"], swept["messages_resent"]) == (0, 0)
         assert post.calls == 2

@@ -18,6 +18,7 @@ from domain.messages import MessageStatus
 from runtime.contact_runs import TemporalRuns
 from runtime.dispatch import Dispatcher
 from runtime.resending import start_resend
+from runtime.sweep import Sweep
 from runtime.temporal import CONTACT_ID
 from store.contacts import upsert_contact
 from store.database import Database
@@ -166,7 +167,7 @@ async def test_the_sweep_begins_an_erasure_that_nobody_has_begun_once(
     erasure = await erasure_of(database, await contact(database, "ada"))
 
     async def swept() -> int:
-        finished = await dispatcher.sweep(grace=timedelta(seconds=-1), closed_since=now() - timedelta(hours=1))
+        finished = await Sweep(dispatcher).run(grace=timedelta(seconds=-1), closed_since=now() - timedelta(hours=1))
         return finished["erasures_begun"]
 
     assert [await swept(), await swept()] == [1, 0]

@@ -16,6 +16,7 @@ from domain.contacts import ContactProfile
 from domain.flows import Exit, Outcome, Progress, enrollment_workflow_id
 from runtime.dispatch import Dispatcher
 from runtime.runs import TemporalUnavailable
+from runtime.sweep import Sweep
 from store.contacts import upsert_contact
 from store.database import Database
 from store.enrollments import enroll, mark_started, record_outcome, request_cancel
@@ -58,7 +59,7 @@ async def stored(database: Database, row: EnrollmentRow) -> EnrollmentRow:
 
 async def sweep(dispatcher: Dispatcher) -> dict[str, int]:
     """Sweep, and answer only what was found."""
-    finished = await dispatcher.sweep(grace=timedelta(seconds=-1), closed_since=now() - timedelta(hours=1))
+    finished = await Sweep(dispatcher).run(grace=timedelta(seconds=-1), closed_since=now() - timedelta(hours=1))
     return {kind: count for kind, count in finished.items() if count}
 
 
@@ -312,7 +313,7 @@ async def test_more_rows_of_unknown_flows_than_a_batch_holds_starve_no_other(
     ada: ContactRow,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("runtime.dispatch.BATCH", 2)
+    monkeypatch.setattr("runtime.sweep.BATCH", 2)
     async with database.write() as session:
         for name in ("gone-1", "gone-2", "gone-3"):
             await enroll(session, flow=name, contact_id=ada.id, settings={}, reenroll_after=AT_ONCE)
@@ -323,7 +324,7 @@ async def test_more_rows_of_unknown_flows_than_a_batch_holds_starve_no_other(
 async def test_rows_that_cannot_be_finished_are_passed_by_batch_after_batch(
     temporal: WorkflowEnvironment, database: Database, ada: ContactRow, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("runtime.dispatch.BATCH", 2)
+    monkeypatch.setattr("runtime.sweep.BATCH", 2)
     refused = [f"{number}{'x' * 1100}" for number in range(3)]
     async with database.write() as session:
         for name in refused:

@@ -22,6 +22,7 @@ from runtime.encryption_keys import EncryptionKey
 from runtime.moving import open_runs
 from runtime.recall import Unreadable, recall
 from runtime.runs import TemporalRefused
+from runtime.sweep import Sweep
 from runtime.temporal import CONTACT_ID, STATE
 from store.contacts import upsert_contact
 from store.database import Database
@@ -152,7 +153,7 @@ async def test_a_run_that_cannot_be_read_holds_up_no_other(temporal: WorkflowEnv
         await reader.get_workflow_handle(f"sealed:{row.contact_id}").terminate()
 
     async def recorded() -> bool:
-        await Dispatcher(database, reader, FLOWS).sweep(
+        await Sweep(Dispatcher(database, reader, FLOWS)).run(
             grace=timedelta(hours=1), closed_since=now() - timedelta(minutes=1)
         )
         async with database.read() as session:

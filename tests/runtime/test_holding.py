@@ -19,6 +19,7 @@ from domain.memory import Memory
 from runtime import holding
 from runtime.dispatch import Dispatcher
 from runtime.runs import NobodyAnswers, TemporalRefused, TemporalUnavailable
+from runtime.sweep import Sweep
 from store.contacts import upsert_contact
 from store.database import Database
 from store.enrollments import begin_replacing, enroll
@@ -94,7 +95,7 @@ async def told(temporal: WorkflowEnvironment, row: EnrollmentRow) -> list[str]:
 
 async def sweep(dispatcher: Dispatcher) -> dict[str, int]:
     """Sweep, and answer only what was found."""
-    finished = await dispatcher.sweep(grace=timedelta(seconds=-1), closed_since=now() - timedelta(hours=1))
+    finished = await Sweep(dispatcher).run(grace=timedelta(seconds=-1), closed_since=now() - timedelta(hours=1))
     return {kind: count for kind, count in finished.items() if count}
 
 

@@ -15,6 +15,7 @@ from domain.memory import Happening, Memory
 from domain.working_time import Hours, Weekday
 from runtime.dispatch import Dispatcher
 from runtime.runs import TemporalUnavailable
+from runtime.sweep import Sweep
 from store.database import Database
 from store.enrollments import begin_replacing
 from store.holds import Scope, hold
@@ -53,7 +54,7 @@ async def waiting(sales: Sales, dispatcher: Dispatcher) -> EnrollmentRow:
 
 async def sweep(dispatcher: Dispatcher) -> dict[str, int]:
     """Sweep, and answer only what was found."""
-    finished = await dispatcher.sweep(grace=timedelta(seconds=-1), closed_since=now() - timedelta(hours=1))
+    finished = await Sweep(dispatcher).run(grace=timedelta(seconds=-1), closed_since=now() - timedelta(hours=1))
     return {kind: count for kind, count in finished.items() if count}
 
 
