@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 from typing import NamedTuple
 
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from api.telling import tell
+from api.triggering import tell_triggered, triggered_by
 from api.wiring import Services
 from domain.consent import CONFIRMATION_FLOW, CONFIRMED_EVENT, ConsentState, Word
 from store.consents import consent_of, record_words
@@ -22,20 +23,31 @@ class Following(NamedTuple):
     begins: EnrollmentRow | None = None
     ends: EnrollmentRow | None = None
     happened: EventRow | None = None
+    triggered: Sequence[EnrollmentRow] = ()
 
 
 async def keep_words(
-    session: AsyncSession, services: Services, contact: ContactRow, words: Iterable[Word]
+    session: AsyncSession, services: Services, contact: ContactRow, words: Collection[Word], *, is_new: bool = False
 ) -> Following:
     """Keep what a contact, whom the caller has locked, says on topics, within the caller's transaction.
 
     Whoever is said to agree, and has yet to confirm it, is enrolled for that. When nothing waits for their confirmation
-    any more, that enrollment is at its goal, or cancelled if they agree to nothing of it.
+    any more, that enrollment is at its goal, or cancelled if they agree to nothing of it. A contact who `is_new` has
+    said nothing before.
     """
-    asked = _requested(await consent_of(session, contact.id))
+    if not words:
+        return Following()
+    asked = set() if is_new else _requested(await consent_of(session, contact.id))
     counting = await record_words(session, contact.id, words)
     if any(word.state is ConsentState.REQUESTED for word in counting):
         return Following(begins=await _enrolled(session, services, contact))
+    return await settle_request(session, contact, asked, counting)
+
+
+async def settle_request(
+    session: AsyncSession, contact: ContactRow, asked: Collection[str], counting: Iterable[Word]
+) -> Following:
+    """What follows for a contact who had these topics to confirm, and of whom these words count from now on."""
     if not asked or _requested(await consent_of(session, contact.id)):
         return Following()
     if any(word.topic in asked and word.state is ConsentState.GRANTED for word in counting):
@@ -47,6 +59,13 @@ async def keep_words(
     return Following(ends=await request_cancel(session, confirming.id) if confirming else None)
 
 
+async def with_triggered(
+    session: AsyncSession, services: Services, contact: ContactRow, following: Following
+) -> Following:
+    """What follows, with whom triggers enroll. It is the last thing that a transaction that changes a contact does."""
+    return following._replace(triggered=await triggered_by(session, services, contact, following.happened))
+
+
 async def tell_following(services: Services, following: Following) -> None:
     """As far as that can be done now; the sweep does the rest."""
     if following.begins is not None:
@@ -55,6 +74,7 @@ async def tell_following(services: Services, following: Following) -> None:
         await tell(services.dispatcher.cancel(following.ends), f"enrollment {following.ends.id}")
     if following.happened is not None:
         await tell(services.dispatcher.deliver(following.happened), f"event {following.happened.id}")
+    await tell_triggered(services, following.triggered)
 
 
 def _requested(consent: dict[str, ConsentState]) -> set[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator, Mapping
 from types import TracebackType
 from typing import Any, Self
 
@@ -12,6 +13,8 @@ from cli.ports import LOOPBACK
 from runtime.settings import Settings
 
 _PATIENCE_SECONDS = 10.0
+_UPLOAD_PATIENCE_SECONDS = 60.0
+"""Until the API takes the next piece of an upload."""
 
 
 class ApiRefused(CommandFailed):
@@ -54,6 +57,10 @@ class ApiClient:
 
     async def patch(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
         return await self._send("PATCH", path, json=body)
+
+    async def upload(self, path: str, pieces: AsyncIterator[bytes], headers: Mapping[str, str]) -> dict[str, Any]:
+        """POST a body that is sent as it is made, and taken as fast as the API keeps up."""
+        return await self._send("POST", path, content=pieces, headers=headers, timeout=_UPLOAD_PATIENCE_SECONDS)
 
     async def get(self, path: str) -> dict[str, Any]:
         return await self._send("GET", path)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
@@ -14,6 +14,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from domain.suppressions import SuppressionReason
 from store.insertion import insert_unless_there
+from store.membership import one_of
 from store.tables import ContactRow, SuppressionRow
 
 
@@ -60,6 +61,15 @@ async def link_suppressions(session: AsyncSession, contact: ContactRow) -> None:
     """Note at suppressions of an address that it is this contact's, who has just become known."""
     theirs = col(SuppressionRow.email_hash).in_(email_hashes(session, contact.email))
     await session.exec(update(SuppressionRow).where(theirs).values(contact_id=contact.id))
+
+
+async def link_suppressions_of(session: AsyncSession, contact_ids: Mapping[str, str]) -> None:
+    """`link_suppressions` for many contacts at once, given as ids by address."""
+    by_hash = {each: contact_id for email, contact_id in contact_ids.items() for each in email_hashes(session, email)}
+    known = select(SuppressionRow.email_hash).where(one_of(session, col(SuppressionRow.email_hash), by_hash))
+    for found in sorted(set(await session.exec(known))):
+        linking = update(SuppressionRow).where(col(SuppressionRow.email_hash) == found)
+        await session.exec(linking.values(contact_id=by_hash[found]))
 
 
 async def suppressions_of(session: AsyncSession, email: str) -> frozenset[SuppressionReason]:
