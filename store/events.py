@@ -13,6 +13,7 @@ from domain.events import NO_ACTS, SUPPRESSED_AFTER
 from domain.suppressions import SuppressionReason
 from store.crm import note_lifted_sunset
 from store.insertion import insert_unless_there
+from store.locks import lock
 from store.suppressions import suppress, unsuppress
 from store.tables import ContactRow, EventRow, now
 
@@ -22,8 +23,16 @@ async def record_event(session: AsyncSession, contact: ContactRow, event: EventR
 
     One by which they act lifts a sunset from before it.
 
-    Returns: whether it is new. Idempotency: an event of an id that is known changes nothing.
+    Returns: whether it is new. Idempotency: an event of an id that is known changes nothing, whenever it happened.
     """
+    # PostgreSQL keeps an id unique within the month alone in which the event happened.
+    await lock(session, f"event:{event.id}")
+    known = await session.exec(select(EventRow.id).where(EventRow.id == event.id).limit(1))
+    return known.first() is None and await record_told_event(session, contact, event)
+
+
+async def record_told_event(session: AsyncSession, contact: ContactRow, event: EventRow) -> bool:
+    """The same for an event that always comes with the same moment: its id may come again at that moment alone."""
     if not await insert_unless_there(session, event):
         return False
     if event.name in SUPPRESSED_AFTER:

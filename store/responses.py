@@ -15,10 +15,11 @@ from domain.events import NO_ACTS, concerns
 from domain.flows import FlowType
 from domain.suppressions import SuppressionReason
 from store.crm import note_lifted_sunset
-from store.events import record_event
+from store.events import record_told_event
 from store.insertion import insert_those_new
 from store.suppressions import email_hashes, unsuppress
 from store.tables import ContactRow, EnrollmentRow, EventRow, SuppressionRow, now
+from store.triggers import Happened
 
 
 class Response(NamedTuple):
@@ -30,6 +31,13 @@ class Response(NamedTuple):
     contact_id: str | None
     address: str | None
     properties: dict[str, JsonValue]
+
+
+class Heard(NamedTuple):
+    """Events that were not known before, and those of them that an enrollment listens for."""
+
+    new: list[Happened]
+    to_tell: list[EventRow]
 
 
 class _Listeners:
@@ -54,13 +62,13 @@ class _Listeners:
         return None if heard else now()
 
 
-async def keep_acts(session: AsyncSession, acts: Sequence[Response], flows: Mapping[str, FlowType]) -> list[EventRow]:
+async def keep_acts(session: AsyncSession, acts: Sequence[Response], flows: Mapping[str, FlowType]) -> Heard:
     """Keep what contacts, named by id, did; they are sunset no more, as `record_event` does it one by one.
 
-    `flows` are those of the code, by name. Returns: events that are new and that an enrollment listens for.
+    `flows` are those of the code, by name.
     """
     if not acts:
-        return []
+        return Heard([], [])
     listeners = _Listeners(flows)
     await listeners.find(session, {str(act.contact_id) for act in acts})
     received_at = now()
@@ -78,18 +86,20 @@ async def keep_acts(session: AsyncSession, acts: Sequence[Response], flows: Mapp
     ]
     new = await insert_those_new(session, EventRow, rows)
     await _lift_sunsets(session, [act for act in acts if act.event_id in new and act.name not in NO_ACTS])
-    return [EventRow(**row) for row in rows if row["id"] in new and row["delivered_at"] is None]
+    kept = [row for row in rows if row["id"] in new]
+    return Heard(
+        [Happened(row["id"], row["contact_id"], row["name"], row["occurred_at"]) for row in kept],
+        [EventRow(**row) for row in kept if row["delivered_at"] is None],
+    )
 
 
-async def keep_leaving(
-    session: AsyncSession, leaving: Sequence[Response], flows: Mapping[str, FlowType]
-) -> list[EventRow]:
+async def keep_leaving(session: AsyncSession, leaving: Sequence[Response], flows: Mapping[str, FlowType]) -> Heard:
     """Keep that contacts leave, and suppress their addresses; of an address that is no contact's nothing is kept.
 
-    `flows` and what it returns are as in `keep_acts`.
+    `flows` are as in `keep_acts`.
     """
     if not leaving:
-        return []
+        return Heard([], [])
     contacts = await _contacts(session, leaving)
     listeners = _Listeners(flows)
     await listeners.find(session, {contact.id for contact in contacts.values()})
@@ -98,7 +108,7 @@ async def keep_leaving(
         for each in leaving
         if (contact := contacts.get(each.contact_id or each.address or "")) is not None
     ]
-    to_tell = []
+    new = []
     # By contact: two transactions at once wait for each other's suppressions in no circle.
     for contact, each in sorted(found, key=lambda pair: (pair[0].id, pair[1].event_id)):
         event = EventRow(
@@ -109,9 +119,9 @@ async def keep_leaving(
             properties=each.properties,
             delivered_at=listeners.told_at(contact.id, each.name),
         )
-        if await record_event(session, contact, event) and event.delivered_at is None:
-            to_tell.append(event)
-    return to_tell
+        if await record_told_event(session, contact, event):
+            new.append(event)
+    return Heard([Happened.of(event) for event in new], [event for event in new if event.delivered_at is None])
 
 
 async def _contacts(session: AsyncSession, responses: Sequence[Response]) -> dict[str, ContactRow]:

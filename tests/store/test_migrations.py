@@ -11,8 +11,14 @@ from alembic.config import Config
 from sqlalchemy import Engine, create_engine, text
 from sqlalchemy.engine import make_url
 
+from domain.contacts import ContactProfile
+from domain.deliveries import DeliveryKind
+from domain.messages import MessageStatus
+from store.contacts import upsert_contact
 from store.database import Database, migrate
+from store.partitions import first_moment, later
 from store.suppressions import keyed_hash, suppressions_of
+from store.tables import DeliveryEventRow, EnrollmentRow, EventRow, MessageRow, month_of, now
 from tests.address_keys import ADDRESS_KEYS
 
 ADA = "ada@example.com"
@@ -89,3 +95,60 @@ def test_a_migration_that_is_undone_leaves_what_was_there(before: Engine) -> Non
     assert [tuple(row) for row in granted] == [("consent-True",)]
     assert [reason for (reason,) in reasons] == ["bounced", "complained", "sunset", "unsubscribed"]
     before.dispose()
+
+
+@pytest.mark.parametrize("database_url", ["postgres_url"], indirect=True)
+async def test_rows_come_into_their_months_and_out_of_them_again_and_none_is_lost(database_url: str) -> None:
+    this = month_of(now())
+    back = {"this month": 0, "months ago": -4, "years ago": -70}
+    months = {name: later(this, by) for name, by in back.items()}
+    opened = Database(database_url, ADDRESS_KEYS)
+    async with opened.write() as session:
+        contact = (await upsert_contact(session, ContactProfile(email=ADA), {}, "test")).contact
+        ended = EnrollmentRow(flow="onboarding", contact_id=contact.id, status="ended")
+        session.add(ended)
+        await session.flush()
+        for name, month in months.items():
+            at = first_moment(month)
+            session.add(EventRow(id=name, contact_id=contact.id, name="bought", occurred_at=at))
+            session.add(DeliveryEventRow(id=name, provider="sendgrid", kind=DeliveryKind.OPENED, occurred_at=at))
+            message = MessageRow(
+                id=name,
+                month=month,
+                flow="onboarding",
+                enrollment_id=ended.id,
+                contact_id=contact.id,
+                step=name,
+                status=MessageStatus.SENT,
+            )
+            session.add(message)
+    await opened.close()
+    url = make_url(database_url)
+    engine = create_engine(url.set(drivername="postgresql+psycopg"))
+    tables = ("messages", "events", "delivery_events")
+    made = rows_of(engine, tables)
+    to(engine, "0005", back=True)
+    assert rows_of(engine, tables) == made
+    to(engine, "0006")
+    assert rows_of(engine, tables) == made
+    with engine.connect() as connection:
+        for table in tables:
+            lie = connection.execute(text(f"SELECT id, tableoid::regclass::text FROM {table}")).all()  # noqa: S608
+            assert dict(tuple(row) for row in lie) == {
+                "this month": f"{table}_{this:%Y_%m}",
+                "months ago": f"{table}_{months['months ago']:%Y_%m}",
+                "years ago": f"{table}_default",
+            }
+            parts = connection.scalar(
+                text("SELECT count(*) FROM pg_inherits WHERE inhparent = to_regclass(:table)"), {"table": table}
+            )
+            assert parts == len(range(-4, 3)) + 1
+    engine.dispose()
+
+
+def rows_of(engine: Engine, tables: tuple[str, ...]) -> dict[str, list[tuple[object, ...]]]:
+    with engine.connect() as connection:
+        return {
+            table: [tuple(map(str, row)) for row in connection.execute(text(f"SELECT * FROM {table} ORDER BY id"))]  # noqa: S608
+            for table in tables
+        }
