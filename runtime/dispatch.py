@@ -14,6 +14,7 @@ from datetime import timedelta
 
 from temporalio.client import Client, WorkflowQueryFailedError
 from temporalio.common import (
+    Priority,
     SearchAttributePair,
     TypedSearchAttributes,
     WorkflowIDConflictPolicy,
@@ -32,6 +33,7 @@ from domain.flows import (
     flow_task_queue,
 )
 from domain.memory import Happening, Memory
+from domain.triggers import began_by
 from runtime.encryption import CannotDecrypt
 from runtime.erasing import begin_erasure
 from runtime.holding import tell_standing
@@ -46,6 +48,8 @@ from store.tables import EnrollmentRow, ErasureRow, EventRow
 
 logger = logging.getLogger(__name__)
 
+IN_BULK = Priority(priority_key=4)
+"""After whoever is enrolled alone, which is 3."""
 CLOCK_SKEW = timedelta(seconds=5)
 """Between API processes. Older events than this do not reach an enrollment: they are of the time before it."""
 
@@ -60,8 +64,10 @@ class Dispatcher:
         self.runs = Runs(client, database)
         self._many = asyncio.Semaphore(1)
 
-    async def start(self, enrollment: EnrollmentRow) -> bool:
+    async def start(self, enrollment: EnrollmentRow, *, held: bool | None = None) -> bool:
         """Start the enrollment's workflow; answer whether it runs.
+
+        `held` is known of one that was made just now: a hold that comes after that is told to its run.
 
         False: the contact's previous enrollment in this flow is still closing, or the flow is gone from the code.
         Raises: TemporalUnavailable.
@@ -70,20 +76,28 @@ class Dispatcher:
         if flow is None:
             logger.error("no flow of this name in the code", extra={"flow": enrollment.flow})
             return False
-        async with self.database.read() as session:
-            if not await enrollments.is_active(session, enrollment.id):
-                return True
-            held = await holds.is_held(session, enrollment)
+        if held is None:
+            async with self.database.read() as session:
+                if not await enrollments.is_active(session, enrollment.id):
+                    return True
+                held = await holds.is_held(session, enrollment)
         begins = True
         with reaching_temporal():
             try:
-                await self._run(enrollment, flow, held=held)
+                await self.begin(enrollment, flow, held=held)
             except WorkflowAlreadyStartedError:
                 if not await self.runs.is_running(enrollment):
                     return False
                 begins = False
-        await self._mark_started(enrollment, held=held if begins else None)
+        await self.mark_started(enrollment, held=held if begins else None)
         return True
+
+    async def start_many(self, many: Iterable[EnrollmentRow]) -> bool:
+        """Start enrollments, a few at a time; answer whether all run.
+
+        Raises: TemporalUnavailable, for the first that fails; the rest is left for later.
+        """
+        return all(await in_turns(self.start, many))
 
     async def replace(self, enrollment: EnrollmentRow, memory: Memory) -> None:
         """Let a new run, on the version that is current now, take the place of the enrollment's open run.
@@ -92,8 +106,8 @@ class Dispatcher:
         read; `catch_up` is to follow. Raises: TemporalUnavailable.
         """
         with reaching_temporal():
-            await self._run(enrollment, self.flows[enrollment.flow], memory)
-        await self._mark_started(enrollment)
+            await self.begin(enrollment, self.flows[enrollment.flow], memory)
+        await self.mark_started(enrollment)
 
     async def catch_up(self, enrollment: EnrollmentRow) -> bool:
         """Tell a run what the one that it replaced may have been told too late to remember; answer whether all is told.
@@ -121,10 +135,13 @@ class Dispatcher:
             await enrollments.end_replacing(session, enrollment.id, since)
         return True
 
-    async def _run(
+    async def begin(
         self, enrollment: EnrollmentRow, flow: FlowType, memory: Memory | None = None, *, held: bool = False
     ) -> None:
-        """With a memory, an open run of the contact in this flow is ended for it."""
+        """Start the run of an enrollment, without a note that it was. With a memory, an open one is ended for it.
+
+        Raises: WorkflowAlreadyStartedError; what the client raises.
+        """
         await self.client.start_workflow(
             enrollment.flow,
             Enrollment(
@@ -147,13 +164,14 @@ class Dispatcher:
                     SearchAttributePair(STATE, State.HELD if held else State.WAITING),
                 ]
             ),
+            priority=Priority() if enrollment.bulk_id is None else IN_BULK,
             static_summary=flow.title,
             static_details=(f"goal: {flow.goal.event} within {in_words(flow.goal.within)}; {flow.owner}"),
             rpc_timeout=RPC_TIMEOUT,
         )
 
-    async def _mark_started(self, enrollment: EnrollmentRow, *, held: bool | None = False) -> None:
-        """`held`: whether it began so; None if nobody can say."""
+    async def mark_started(self, enrollment: EnrollmentRow, *, held: bool | None = False) -> None:
+        """Note that an enrollment was started. `held`: whether it began so; None if nobody can say."""
         async with self.database.write() as session:
             active = await enrollments.mark_started(session, enrollment.id)
             if held:
@@ -250,6 +268,9 @@ class Dispatcher:
 
     def _is_for(self, enrollment: EnrollmentRow, event: EventRow) -> bool:
         flow = self.flows.get(enrollment.flow)
+        began = began_by(enrollment.idempotency_key)
+        if began is not None and began.cause == event.id:
+            return False  # it is the time before the enrollment that ends with it, be it the flow's goal too
         too_young = enrollment.created_at > event.received_at + CLOCK_SKEW
         return flow is not None and not too_young and concerns(flow, event.name, enrollment.settings)
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from pydantic import JsonValue
-from sqlalchemy import true, update
+from sqlalchemy import func, true, update
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -15,7 +15,7 @@ from domain.messages import MessageStatus
 from store.erasures import require_no_erasure
 from store.insertion import insert_unless_there
 from store.questions import withdraw_all
-from store.tables import EnrollmentRow, MessageRow, now
+from store.tables import EnrollmentRow, MessageRow, month_of, now
 
 
 class AlreadyActive(Exception):
@@ -70,30 +70,23 @@ async def enroll(
     origin: str = "api",
     came_from: str | None = None,
     requested_by: str | None = None,
+    is_new: bool = False,
 ) -> EnrollmentRow:
     """Put a contact into a flow; the row is what makes it true, Temporal is told afterwards.
 
-    `origin` is how they come in: api, hand-over, goal or schedule; `came_from` the enrollment that handed them over.
+    A contact who `is_new` was made in this transaction: nobody erases them, and they were in no flow before.
+
+    `origin` is how they come in: api, hand-over, goal, schedule, bulk or trigger; `came_from` the enrollment that
+    handed them over.
     Idempotency: the same key and request answer the enrollment they made before.
     Raises: AlreadyActive, NotYetAgain, KeyReused, BeingErased.
     """
     if made := await enrollment_by_key(session, flow, idempotency_key, request_hash):
         return made
-    # Its foreign key will wait for the contact: not with the row in hand, which whoever has the contact may wait for.
-    await require_no_erasure(session, contact_id)
-    last = (
-        await session.exec(
-            select(EnrollmentRow)
-            .where(EnrollmentRow.flow == flow, EnrollmentRow.contact_id == contact_id, EnrollmentRow.status == "ended")
-            .order_by(col(EnrollmentRow.id).desc())
-            .limit(1)
-        )
-    ).one_or_none()
-    if last is not None and last.ended_at is not None:
-        if reenroll_after is None:
-            raise NotYetAgain(None)
-        if now() < last.ended_at + reenroll_after:
-            raise NotYetAgain(last.ended_at + reenroll_after)
+    if not is_new:
+        # Its foreign key will wait for the contact: not with the row in hand, which who has the contact may wait for.
+        await require_no_erasure(session, contact_id)
+        await _require_again(session, flow, contact_id, reenroll_after)
     row = EnrollmentRow(
         flow=flow,
         contact_id=contact_id,
@@ -131,6 +124,20 @@ async def enroll(
     raise AlreadyActive(active)
 
 
+async def _require_again(session: AsyncSession, flow: str, contact_id: str, reenroll_after: timedelta | None) -> None:
+    """Raises: NotYetAgain."""
+    query = select(EnrollmentRow.ended_at).where(
+        EnrollmentRow.flow == flow, EnrollmentRow.contact_id == contact_id, EnrollmentRow.status == "ended"
+    )
+    ended_at = (await session.exec(query.order_by(col(EnrollmentRow.id).desc()).limit(1))).one_or_none()
+    if ended_at is None:
+        return
+    if reenroll_after is None:
+        raise NotYetAgain(None)
+    if now() < ended_at + reenroll_after:
+        raise NotYetAgain(ended_at + reenroll_after)
+
+
 async def active_enrollments(session: AsyncSession, contact_id: str) -> list[EnrollmentRow]:
     found = await session.exec(
         select(EnrollmentRow).where(EnrollmentRow.contact_id == contact_id, EnrollmentRow.status == "active")
@@ -161,12 +168,30 @@ async def is_active(session: AsyncSession, enrollment_id: str) -> bool:
 
 async def mark_started(session: AsyncSession, enrollment_id: str) -> bool:
     """Note that Temporal was told of an enrollment; answer whether it is still active."""
-    await session.exec(
+    told = await session.exec(
         update(EnrollmentRow)
-        .where(col(EnrollmentRow.id) == enrollment_id, col(EnrollmentRow.started_at).is_(None))
-        .values(started_at=now())
+        .where(col(EnrollmentRow.id) == enrollment_id)
+        .values(started_at=func.coalesce(col(EnrollmentRow.started_at), now()))
+        .returning(col(EnrollmentRow.status))
+        .execution_options(synchronize_session=False)
     )
-    return await is_active(session, enrollment_id)
+    return told.scalar_one_or_none() == "active"
+
+
+async def active_among(session: AsyncSession, enrollment_ids: Sequence[str]) -> frozenset[str]:
+    """Those of these enrollments that are active."""
+    ids = col(EnrollmentRow.id)
+    return frozenset(
+        await session.exec(select(ids).where(ids.in_(enrollment_ids), col(EnrollmentRow.status) == "active"))
+    )
+
+
+async def mark_all_started(session: AsyncSession, enrollment_ids: Sequence[str]) -> frozenset[str]:
+    """As `mark_started` of each; answer those that are not active any more."""
+    unmarked = (col(EnrollmentRow.id).in_(enrollment_ids), col(EnrollmentRow.started_at).is_(None))
+    marking = update(EnrollmentRow).where(*unmarked).values(started_at=now())
+    await session.exec(marking.execution_options(synchronize_session=False))
+    return frozenset(enrollment_ids) - await active_among(session, enrollment_ids)
 
 
 async def mark_cancel_told(session: AsyncSession, enrollment_id: str) -> None:
@@ -182,8 +207,8 @@ async def request_cancel(session: AsyncSession, enrollment_id: str) -> Enrollmen
     return row
 
 
-async def record_outcome(session: AsyncSession, enrollment_id: str, outcome: Outcome) -> bool:
-    """End an enrollment; answer whether it was active.
+async def record_outcome(session: AsyncSession, enrollment_id: str, outcome: Outcome, build: str | None = None) -> bool:
+    """End an enrollment, which began on this build; answer whether it was active.
 
     The first outcome stays. A message that is still to be handed over is withdrawn, and whatever people are asked.
     """
@@ -199,6 +224,7 @@ async def record_outcome(session: AsyncSession, enrollment_id: str, outcome: Out
             "exit_reason": outcome.reason,
             "last_step": outcome.step,
             "skipped_steps": outcome.skipped,
+            "build": row.build or build,
         }
     )
     session.add(row)
@@ -206,6 +232,7 @@ async def record_outcome(session: AsyncSession, enrollment_id: str, outcome: Out
         update(MessageRow)
         .where(
             col(MessageRow.enrollment_id) == enrollment_id,
+            col(MessageRow.month) == month_of(row.created_at),
             col(MessageRow.status).in_((MessageStatus.READY, MessageStatus.DEFERRED)),
             # What the flow had done with and is resent belongs to the journey that came to its end.
             col(MessageRow.resend_asked_at).is_(None) if outcome.exit is Exit.COMPLETED else true(),
