@@ -17,6 +17,7 @@ from inspection import (
     people_rules,
     record_rules,
     step_rules,
+    trigger_rules,
     verb_rules,
     word_rules,
 )
@@ -35,6 +36,7 @@ RULES: tuple[Rule, ...] = (
     declaration_rules.about_is_complete,
     goal_rules.goal_is_complete,
     goal_rules.other_events_reach_the_goal,
+    trigger_rules.triggers_are_complete,
     declaration_rules.renamed_steps_are_known,
     declaration_rules.settings_are_described,
     code_rules.imports_are_few,

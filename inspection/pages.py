@@ -16,6 +16,7 @@ from domain.durations import in_words
 from domain.events import LEAVING_EVENTS
 from domain.flows import EnrollInactive, Exit, Goal, OnEdit
 from domain.questions import ApprovalPlan, Asked
+from domain.triggers import Trigger
 from emails.templates import TemplateError, Templates, UnknownMessage
 from inspection.computed_messages import is_computed, sent_by
 from inspection.diagram import JOURNEY_END
@@ -137,6 +138,8 @@ def _facts(name: str, read: ReadFlow) -> Iterator[Sequence[str]]:
     yield "listens to", ", ".join(f"`{event}`" for event in sorted(heard))
     if about.enrolls is not None:
         yield "enrolls by itself", _enrolls(about.enrolls)
+    if about.triggers:
+        yield "enrolls after", "; ".join(_triggered(trigger) for trigger in about.triggers)
     yield "enrolls again", _again(about.reenroll_after)
     if hands_over := dict(_hands_over(read)):
         yield "hands over to", "; ".join(f"[{flow}]({flow}.md) {when}" for flow, when in hands_over.items())
@@ -156,6 +159,15 @@ def _enrolls(inactive: EnrollInactive) -> str:
         f"each day at {inactive.at:%H:%M} UTC, up to {inactive.at_most} contacts who did nothing for "
         f"{in_words(inactive.inactive_for)}, whoever is known for longest first"
     )
+
+
+def _triggered(trigger: Trigger) -> str:
+    again = {"as_flow": "", "never": ", whoever was never in it"}
+    if isinstance(trigger.reenroll, timedelta):
+        lately = f", whoever did not end it within {in_words(trigger.reenroll)}"
+    else:
+        lately = again[trigger.reenroll]
+    return _cell(trigger.in_words()) + lately
 
 
 def _hands_over(read: ReadFlow) -> Iterator[tuple[str, str]]:

@@ -6,14 +6,17 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
+from domain.triggers import Trigger
 from inspection.pages import stale_pages, write_pages
 from tests.cli.conftest import Said, cauce, env
 from tests.flows import specimens
 from workflows.discovery import discover_flows
+from workflows.onboarding import Onboarding
 
 ROOT = Path(__file__).parents[2]
 FLOWS = sorted(discover_flows())
@@ -85,6 +88,22 @@ def test_a_page_tells_who_takes_over_who_is_asked_and_who_enrolls(
 ) -> None:
     page = (project / f"docs/flows/{flow}.md").read_text()
     assert [fact for fact in facts if fact not in page] == []
+
+
+def test_a_page_tells_what_enrolls_contacts_by_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    declared = (
+        Trigger(event="signed_up"),
+        Trigger(event="clicked", times=3, within=timedelta(days=7), reenroll="never"),
+        Trigger(segment="quiet customers", reenroll=timedelta(days=30)),
+    )
+    monkeypatch.setattr(Onboarding, "about", Onboarding.about.model_copy(update={"triggers": declared}))
+    (tmp_path / "emails").symlink_to(ROOT / "emails")
+    write_pages(tmp_path)
+    told = (
+        "| enrolls after | signed_up; clicked 3 times within 7 days, whoever was never in it; "
+        "entering the segment quiet customers, whoever did not end it within 30 days |"
+    )
+    assert told in (tmp_path / "docs/flows/onboarding.md").read_text()
 
 
 def test_stale_missing_and_left_pages_are_named_with_their_mend(project: Path) -> None:
