@@ -96,6 +96,15 @@ class Reached(NamedTuple):
     since: datetime
 
 
+class Acts(NamedTuple):
+    """Whether people opened and clicked a message, and whether machines did."""
+
+    opened: bool
+    clicked: bool
+    machine_opened: bool
+    machine_clicked: bool
+
+
 _COMES_TO = {
     DeliveryKind.DROPPED: MessageStatus.DROPPED,
     DeliveryKind.DELIVERED: MessageStatus.DELIVERED,
@@ -123,3 +132,14 @@ def reached(told: Collection[Told], signs: Mapping[str, Sign], *, count_automate
 
     deciding = min(told, key=lambda event: (-_RANKS[comes_to(event)], event.occurred_at, event.id))
     return Reached(comes_to(deciding), deciding.reason, min(event.occurred_at for event in told))
+
+
+def who_acted(told: Collection[Told], signs: Mapping[str, Sign]) -> Acts:
+    """Who opened and clicked, by all that is known of one message. `signs` says by id what machines did."""
+    did = {(event.kind, event.id in signs) for event in told}
+    return Acts(
+        opened=(DeliveryKind.OPENED, False) in did,
+        clicked=(DeliveryKind.CLICKED, False) in did,
+        machine_opened=(DeliveryKind.OPENED, True) in did,
+        machine_clicked=(DeliveryKind.CLICKED, True) in did,
+    )

@@ -11,20 +11,22 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from pydantic import JsonValue
-from sqlalchemy import delete, update
+from sqlalchemy import bindparam, delete, update
 from sqlalchemy import select as select_columns
 from sqlalchemy.orm.attributes import flag_modified
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from domain.automated_acts import automated
-from domain.deliveries import DeliveryEvent, DeliveryKind, Reached, Sign, Told, reached
+from domain.deliveries import Acts, DeliveryEvent, DeliveryKind, Reached, Sign, Told, reached, who_acted
 from domain.flows import FlowType
 from domain.messages import REACHED, MessageStatus
 from store.insertion import insert_those_new
 from store.ledger import note_attempt
+from store.locks import lock
 from store.responses import Response, keep_acts, keep_leaving
-from store.tables import DeliveryEventRow, EventRow, MessageRow, now
+from store.tables import DeliveryEventRow, EnrollmentRow, EventRow, MessageRow, now
+from store.triggers import enroll_by_triggers
 
 CHUNK = 1000
 _ACTS = (DeliveryKind.OPENED, DeliveryKind.CLICKED)
@@ -33,10 +35,14 @@ _NOT_SENT = (MessageStatus.SKIPPED, MessageStatus.REJECTED)
 
 
 class Kept(NamedTuple):
-    """Of a chunk: the events that were not known before, and events of contacts that Temporal is to be told of."""
+    """Of a chunk: the events that were not known before, and what Temporal is to be told of.
+
+    That is: events of contacts, and enrollments that triggers made.
+    """
 
     new: list[DeliveryEvent]
     to_tell: list[EventRow]
+    triggered: Sequence[EnrollmentRow] = ()
 
 
 class _Known(NamedTuple):
@@ -63,7 +69,8 @@ async def keep_deliveries(
     They wait for each other in no circle: each locks messages first and inserts then, in the order of ids.
     """
     messages = await _lock_messages(session, {event.message_id for event in chunk if event.message_id})
-    inserted = await insert_those_new(session, DeliveryEventRow, _rows(chunk, messages))
+    may_be_new = await _without_known_junk(session, chunk)
+    inserted = await insert_those_new(session, DeliveryEventRow, _rows(may_be_new, messages))
     new = [event for event in chunk if event.id in inserted]
     signs = await _bring_forward(session, messages, new, count_automated=count_automated)
     acts, leaving = [], []
@@ -72,8 +79,21 @@ async def keep_deliveries(
             leaving += _response(event, event.leaves_by, messages)
         elif event.kind in _ACTS and event.message_id in messages and (count_automated or event.id not in signs):
             acts += _response(event, event.kind.value, messages)
-    to_tell = [*await keep_acts(session, acts, flows), *await keep_leaving(session, leaving, flows)]
-    return Kept(new, to_tell)
+    acted = await keep_acts(session, acts, flows)
+    left = await keep_leaving(session, leaving, flows)
+    happened = [*acted.new, *left.new]
+    triggered = await enroll_by_triggers(session, flows, {event.contact_id for event in happened}, happened)
+    return Kept(new, [*acted.to_tell, *left.to_tell], triggered)
+
+
+async def _without_known_junk(session: AsyncSession, chunk: Sequence[DeliveryEvent]) -> Sequence[DeliveryEvent]:
+    """Junk has no moment of its own: repeated it comes with another, and to PostgreSQL would be another event."""
+    junk = [event.id for event in chunk if event.kind is DeliveryKind.JUNK]
+    if not junk:
+        return chunk
+    await lock(session, "delivery-events:junk")
+    known = set(await session.exec(select(DeliveryEventRow.id).where(col(DeliveryEventRow.id).in_(junk))))
+    return [event for event in chunk if event.id not in known]
 
 
 async def _lock_messages(session: AsyncSession, ids: Collection[str]) -> dict[str, MessageRow]:
@@ -110,21 +130,32 @@ async def _bring_forward(
         if event.message_id in messages:
             touched[str(event.message_id)].append(event)
     all_signs: dict[str, Sign] = {}
-    marks: dict[str, Sign] = {}
+    marked: dict[Told, Sign] = {}
     for message_id, known in (await _known(session, touched)).items():
         signs = automated(known.told, known.signs)
         row = messages[message_id]
-        _settle(row, reached(known.told, signs, count_automated=count_automated), touched[message_id])
+        state = reached(known.told, signs, count_automated=count_automated)
+        _settle(row, state, who_acted(known.told, signs), touched[message_id])
         session.add(row)
         all_signs |= signs
-        marks |= {event_id: sign for event_id, sign in signs.items() if known.signs.get(event_id) is not sign}
-    if marks:
-        await session.exec(
-            update(DeliveryEventRow), params=[{"id": event_id, "automated": marks[event_id]} for event_id in marks]
-        )
-    if not count_automated:
-        await _take_back(session, marks)
+        marked |= {
+            told: sign
+            for told in known.told
+            if (sign := signs.get(told.id)) is not None and sign is not known.signs.get(told.id)
+        }
+    if marked:
+        await _mark(session, marked)
+    if marked and not count_automated:
+        await _take_back(session, marked)
     return all_signs
+
+
+async def _mark(session: AsyncSession, marked: Mapping[Told, Sign]) -> None:
+    row = DeliveryEventRow
+    # By the moment too, which tells PostgreSQL the month: by the id alone it would look into all of them.
+    marking = update(row).where(col(row.id) == bindparam("event"), col(row.occurred_at) == bindparam("at"))
+    params = [{"event": told.id, "at": told.occurred_at, "sign": sign} for told, sign in marked.items()]
+    await (await session.connection()).execute(marking.values(automated=bindparam("sign")), params)
 
 
 async def _known(session: AsyncSession, message_ids: Collection[str]) -> dict[str, _Known]:
@@ -148,7 +179,7 @@ async def _known(session: AsyncSession, message_ids: Collection[str]) -> dict[st
     return known
 
 
-def _settle(row: MessageRow, state: Reached, new: Sequence[DeliveryEvent]) -> None:
+def _settle(row: MessageRow, state: Reached, done: Acts, new: Sequence[DeliveryEvent]) -> None:
     if row.status in _NOT_SENT:
         return
     receipts = (event.provider_message_id for event in new if event.provider_message_id)
@@ -158,6 +189,7 @@ def _settle(row: MessageRow, state: Reached, new: Sequence[DeliveryEvent]) -> No
         "sent_at": min(row.sent_at or state.since, state.since),
         "handed_over_at": min(row.handed_over_at or state.since, state.since),
         "provider_message_id": row.provider_message_id or next(receipts, None),
+        **done._asdict(),
     }
     if row.status not in REACHED:
         # It was to go out yet, was under way or in doubt: the provider has it, and must not get it again.
@@ -171,10 +203,11 @@ def _settle(row: MessageRow, state: Reached, new: Sequence[DeliveryEvent]) -> No
         flag_modified(row, name)
 
 
-async def _take_back(session: AsyncSession, event_ids: Collection[str]) -> None:
+async def _take_back(session: AsyncSession, automated: Collection[Told]) -> None:
     """What a machine did no contact did. A flow that was told of it meanwhile has gone on, and is told of nothing."""
-    if event_ids:
-        await session.exec(delete(EventRow).where(col(EventRow.id).in_(event_ids)))
+    moments = [told.occurred_at for told in automated]
+    of_these = col(EventRow.id).in_([told.id for told in automated])
+    await session.exec(delete(EventRow).where(of_these, col(EventRow.occurred_at).between(min(moments), max(moments))))
 
 
 def _response(event: DeliveryEvent, name: str, messages: Mapping[str, MessageRow]) -> list[Response]:
