@@ -53,8 +53,8 @@ class Bearing(StrEnum):
 def bearing(word: Word, known: Sequence[Word]) -> Bearing:
     """What a word is beside those that are known on its topic, in the order in which they were given.
 
-    Whoever repeats old data says no date: such a word changes nothing that holds already, and does not bring back what
-    the contact left themselves. A mere request takes no consent away.
+    Whoever repeats old data says no date: such a word is kept only if it differs from the latest, and does not bring
+    back what the contact left themselves. A mere request takes no consent away.
     """
     if not known:
         return Bearing.COUNTS

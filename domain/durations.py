@@ -21,14 +21,15 @@ def in_words(duration: timedelta) -> str:
     return " ".join(parts[:2]) or "no time"
 
 
-def read_duration(text: str) -> timedelta:
-    """Read a duration as settings have it: `1d`, `4h`, `30m`, `90s`; from zero to two years.
+def read_duration(text: str, longest: timedelta = _LONGEST) -> timedelta:
+    """Read a duration as settings have it: `1d`, `4h`, `30m`, `90s`; from zero to two years, or what else is longest.
 
     Raises: ValueError, naming the text and what is expected.
     """
     read = _SHORT.fullmatch(text.strip())
     seconds = {unit[0]: seconds for unit, seconds in _UNITS}
     duration = timedelta(seconds=int(read["count"]) * seconds[read["unit"]]) if read else None
-    if duration is None or duration > _LONGEST:
-        raise ValueError(f"{text.strip()!r} is no duration: expected a whole number of d, h, m or s, as 4h, up to 730d")
+    if duration is None or duration > longest:
+        form = f"a whole number of d, h, m or s, as 4h, up to {longest.days}d"
+        raise ValueError(f"{text.strip()!r} is no duration: expected {form}")
     return duration

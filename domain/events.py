@@ -5,20 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated
 
-from pydantic import AfterValidator, JsonValue, StringConstraints
+from pydantic import AfterValidator, JsonValue
 
+from domain.event_names import LEAVING, EventName
 from domain.flows import Exit, FlowType
 from domain.suppressions import SuppressionReason
 
-EventName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_.-]{0,63}$")]
 ERASED = "erased"
 """Told to enrollments of a contact who is being erased; nobody reports it from outside."""
-LEAVING_EVENTS = {
-    "unsubscribed": Exit.UNSUBSCRIBED,
-    "bounced": Exit.BOUNCED,
-    "complained": Exit.COMPLAINED,
-    ERASED: Exit.ERASED,
-}
+LEAVING_EVENTS = {name: Exit(name) for name in LEAVING}
 """After one of these the contact's address is suppressed and every enrollment of theirs ends."""
 SUPPRESSED_AFTER = {
     "unsubscribed": SuppressionReason.UNSUBSCRIBED,

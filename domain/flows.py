@@ -11,6 +11,7 @@ from typing import NamedTuple, Self
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from domain.memory import Memory
+from domain.triggers import Trigger
 
 EMAIL_TASK_QUEUE = "cauce-email"
 """Of activities that write to contacts and people: at the provider's rate."""
@@ -103,6 +104,7 @@ class FlowType(BaseModel):
     in_doubt: InDoubt = InDoubt.HOLD
     renamed: dict[str, str] = Field(default_factory=dict, description="new names of steps by their old ones")
     enrolls: EnrollInactive | None = None
+    triggers: tuple[Trigger, ...] = Field(default=(), description="what enrolls contacts in it by itself")
     listens: frozenset[str] = Field(default=frozenset(), description="events its journey waits for, besides the goal")
     reenroll_after: timedelta | None = Field(
         default=timedelta(0), description="since the last enrollment ended; null: a contact enters once only"

@@ -30,6 +30,9 @@ class Memory(BaseModel):
     """What an enrollment takes along when its run continues as new, on the same code or on another."""
 
     entered_at: datetime
+    build: str | None = Field(
+        default=None, exclude_if=operator.not_, description="of the flow's code, that the enrollment began on"
+    )
     finished: dict[str, JsonValue] = Field(default_factory=dict, description="result by step, in order of finishing")
     waiting: dict[str, datetime] = Field(
         default_factory=dict, description="begun and not finished: since when, by step"

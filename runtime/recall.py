@@ -71,7 +71,7 @@ class _Reader:
         )
         self._read_clock(events)
         entered_at = next(iter(self._task_began.values()), _moment(events[0].event_time))
-        memory = enrollment.memory or Memory(entered_at=entered_at)
+        memory = enrollment.memory or Memory(entered_at=entered_at, build=_first_build(events))
         found = Recollection(enrollment, memory.under({**enrollment.renamed, **self._renamed}))
         if enrollment.held and enrollment.memory is None:
             found.memory.hold(entered_at)
@@ -140,6 +140,14 @@ class _Reader:
     async def _decoded(self, payload: Payload, kind: type[T]) -> T:
         (value,) = await self._converter.decode([payload], [kind])
         return value  # type: ignore[no-any-return]
+
+
+def _first_build(events: list[HistoryEvent]) -> str | None:
+    """Of the worker that began the run, if it was of a version."""
+    tasks = (
+        event.workflow_task_completed_event_attributes for event in events if _is(event, "WORKFLOW_TASK_COMPLETED")
+    )
+    return next((task.deployment_version.build_id or None for task in tasks), None)
 
 
 def _hear(happening: Happening, memory: Memory) -> None:

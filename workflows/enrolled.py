@@ -59,7 +59,7 @@ class Enrolled(ABC, Generic[SettingsT]):
     def __init__(self, enrollment: Enrollment) -> None:
         self.settings: SettingsT = self.settings_model.of(enrollment.settings)  # type: ignore[assignment]
         self._enrollment = enrollment
-        memory = enrollment.memory or Memory(entered_at=workflow.now())
+        memory = enrollment.memory or Memory(entered_at=workflow.now(), build=_build_at_hand())
         self._memory = memory.under(self.about.renamed)
         if enrollment.held and enrollment.memory is None:
             self._memory.hold(workflow.now())
@@ -215,7 +215,12 @@ class Enrolled(ABC, Generic[SettingsT]):
         # Local: one event in the history instead of six. Without an end, like every step.
         await workflow.execute_local_activity_method(
             EnrollmentActivities.end,
-            EndEnrollment(enrollment_id=self._enrollment.id, outcome=outcome, hand_over_to=hand_over_to),
+            EndEnrollment(
+                enrollment_id=self._enrollment.id,
+                outcome=outcome,
+                hand_over_to=hand_over_to,
+                build=self._memory.build,
+            ),
             start_to_close_timeout=RECORD_TIMEOUT,
             retry_policy=RetryPolicy(maximum_interval=timedelta(minutes=1)),
             summary=outcome.exit,
@@ -267,6 +272,12 @@ class Enrolled(ABC, Generic[SettingsT]):
         shown = State.HELD if self._is_held() else self._state
         if workflow.info().typed_search_attributes.get(_STATE, State.WAITING) != shown:
             workflow.upsert_search_attributes([_STATE.value_set(shown)])
+
+
+def _build_at_hand() -> str | None:
+    """None on a server that knows no versions."""
+    version = workflow.info().get_current_deployment_version()
+    return version.build_id if version is not None and version.deployment_name else None
 
 
 class Finished(Exception):

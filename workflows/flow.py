@@ -58,6 +58,7 @@ class Flow(Asking[SettingsT]):
             message=message if message != step else None,
             aliases=self._steps.aliases(step),
             in_outage=in_outage if in_outage is not InOutage.OTHER_PROVIDER else None,
+            build=self._memory.build,
         )
         result = await self._send(step, order)
         for number in count(2):
