@@ -37,6 +37,9 @@ class SendEmail(BaseModel):
     in_outage: InOutage | None = Field(
         default=None, exclude_if=operator.not_, description="null: the other provider, if there is one"
     )
+    build: str | None = Field(
+        default=None, exclude_if=operator.not_, description="of the flow's code, that the enrollment began on"
+    )
 
 
 class ResendEmail(BaseModel):
@@ -86,7 +89,12 @@ class EmailActivities:
             return await self._compose(session, enrollment, row)
 
         row = await self._handover.message(
-            order.enrollment_id, order.step, compose, aliases=order.aliases, in_outage=in_outage
+            order.enrollment_id,
+            order.step,
+            compose,
+            aliases=order.aliases,
+            in_outage=in_outage,
+            build=order.build,
         )
         if row.status == MessageStatus.READY:
             row = await self._given_up(row.id)
@@ -124,16 +132,17 @@ class EmailActivities:
                 session.add(row)
             return row
 
-    async def _compose(self, session: AsyncSession, enrollment: EnrollmentRow, row: MessageRow) -> _Composed:
-        resent_at_the_end = row.resend_asked_at is not None and enrollment.exit == Exit.COMPLETED
-        if (withdrawn := withdrawal(enrollment)) and not resent_at_the_end:
-            return Skip(withdrawn)
+    async def _compose(self, session: AsyncSession, enrollment: EnrollmentRow | None, row: MessageRow) -> _Composed:
+        if enrollment is not None:
+            resent_at_the_end = row.resend_asked_at is not None and enrollment.exit == Exit.COMPLETED
+            if (withdrawn := withdrawal(enrollment)) and not resent_at_the_end:
+                return Skip(withdrawn)
         assert row.message is not None  # noqa: S101 (whoever reserves it says which)
-        kind = self._templates.message(enrollment.flow, row.message)
+        kind = self._templates.message(row.flow, row.message)
         row.message_class, row.topic = kind.message_class, kind.topic
         # Locked, so that of two messages to one contact at once the second one sees the first; not their key, which
         # the ledger's rows refer to: both would have it already, and wait for each other.
-        query = select(ContactRow).where(ContactRow.id == enrollment.contact_id).with_for_update(key_share=True)
+        query = select(ContactRow).where(ContactRow.id == row.contact_id).with_for_update(key_share=True)
         contact_row = (await session.exec(query)).one()
         decision = await self._decide(session, contact_row, kind, row.id)
         row.decision = decision.model_dump(mode="json")
@@ -157,30 +166,33 @@ class EmailActivities:
         return decide(kind.message_class, kind.topic, recipient, self._rules, now(), message_id)
 
     def _written(
-        self, enrollment: EnrollmentRow, row: MessageRow, contact_row: ContactRow, kind: MessageType
+        self, enrollment: EnrollmentRow | None, row: MessageRow, contact_row: ContactRow, kind: MessageType
     ) -> EmailMessage:
         # Not validated again: rules for input may be stricter by now than when the contact came in.
         contact = Contact.model_construct(**contact_row.model_dump())
         transactional = kind.message_class is MessageClass.TRANSACTIONAL
         unsubscribe_url = None if transactional else self._unsubscribe_url(contact.id)
         assert row.message is not None  # noqa: S101 (as above)
+        # A broadcast has no settings.
+        settings = self._settings_models[row.flow].of(enrollment.settings) if enrollment else FlowSettings()
         rendered = self._templates.render(
-            enrollment.flow,
+            row.flow,
             row.message,
             contact=contact,
             sender=self._sender,
-            settings=self._settings_models[enrollment.flow].of(enrollment.settings),
+            settings=settings,
             unsubscribe_url=unsubscribe_url,
             links={name: link(contact.id) for name, link in self._links.items()},
         )
         return EmailMessage(
             id=row.id,
-            flow=enrollment.flow,
+            flow=row.flow,
             step=row.step,
             sender=self._sender,
             to_email=contact.email,
             to_name=f"{contact.first_name} {contact.last_name}".strip(),
-            subject=rendered.subject,
+            # Of a broadcast that tests subjects it is the contact's own variant, as it went out before.
+            subject=row.subject if row.variant and row.subject else rendered.subject,
             html=rendered.html,
             text=rendered.text,
             unsubscribe_url=unsubscribe_url,

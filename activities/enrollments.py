@@ -28,11 +28,12 @@ _GOAL = "(goal)"
 
 
 class EndEnrollment(BaseModel):
-    """`hand_over_to`: the flow that takes the contact over, in the same transaction."""
+    """`hand_over_to`: the flow that takes the contact over, in the same transaction. `build`: that it began on."""
 
     enrollment_id: str
     outcome: Outcome
     hand_over_to: str | None = Field(default=None, exclude_if=operator.not_)
+    build: str | None = Field(default=None, exclude_if=operator.not_)
 
 
 class HandOver(BaseModel):
@@ -60,7 +61,7 @@ class EnrollmentActivities:
     async def end(self, order: EndEnrollment) -> None:
         """Record how an enrollment ended. Idempotency: the first outcome stays."""
         async with self._database.write() as session:
-            ended = await enrollments.record_outcome(session, order.enrollment_id, order.outcome)
+            ended = await enrollments.record_outcome(session, order.enrollment_id, order.outcome, order.build)
             if ended and order.hand_over_to is not None:
                 row = await session.get_one(EnrollmentRow, order.enrollment_id)
                 await self._hand_over(session, row, order.hand_over_to, _GOAL)

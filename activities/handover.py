@@ -7,6 +7,7 @@ import logging
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from concurrent.futures import Executor
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -29,7 +30,7 @@ from store import holds, ledger
 from store.database import Database
 from store.enrollments import withdrawal
 from store.ledger import Verdict
-from store.tables import EnrollmentRow, MessageRow, month_of, new_id, now
+from store.tables import EnrollmentRow, MessageRow, day_of, month_of, new_id, now
 
 logger = logging.getLogger(__name__)
 
@@ -58,6 +59,12 @@ Compose: TypeAlias = Callable[[AsyncSession, EnrollmentRow, MessageRow], Awaitab
 """Answers the email of a row of the ledger, or why there is none, within the transaction that reserves it."""
 
 
+ComposeAgain: TypeAlias = Callable[
+    [AsyncSession, EnrollmentRow | None, MessageRow], Awaitable[EmailMessage | Skip | Defer]
+]
+"""The same; a message of a broadcast has no enrollment."""
+
+
 class _Reserved(NamedTuple):
     """A message that is to be handed over now."""
 
@@ -76,15 +83,7 @@ class Handover:
 
     async def to_its_end(self, work: Coroutine[Any, Any, T]) -> T:
         """Do an activity's work, with heartbeats. Cancellation comes too late: the work is brought to its end first."""
-        working = asyncio.create_task(self._after_what_was_kept(work))
-        heart = asyncio.create_task(_beat())
-        try:
-            return await asyncio.shield(working)
-        except asyncio.CancelledError:
-            await working
-            raise
-        finally:
-            heart.cancel()
+        return await uninterrupted(self._after_what_was_kept(work))
 
     async def message(
         self,
@@ -95,10 +94,12 @@ class Handover:
         aliases: Sequence[str] = (),
         person_id: str | None = None,
         in_outage: InOutage = InOutage.OTHER_PROVIDER,
+        build: str | None = None,
     ) -> MessageRow:
         """Hand over a step's message, or write down why not; answer its row of the ledger: settled, or deferred.
 
         One that is `ready` is for a task in its place: its provider is out of order, and `in_outage` asks for that.
+        `build`, which the enrollment began on, is kept with it and with the message.
 
         Idempotency: after a provider's answer, or in doubt about it, no attempt hands the message over again. An
         answer that cannot be written to the ledger is kept in the heartbeat, for the next attempt to write down.
@@ -108,7 +109,8 @@ class Handover:
         """
         async with self._database.write() as session:
             enrollment = await session.get_one(EnrollmentRow, enrollment_id)
-            row = await ledger.message_of_step(session, enrollment_id, step, *aliases) or MessageRow(
+            enrollment.build = enrollment.build or build
+            row = await ledger.message_of_step(session, enrollment, step, *aliases) or MessageRow(
                 id=new_id(),
                 month=month_of(enrollment.created_at),
                 flow=enrollment.flow,
@@ -116,27 +118,36 @@ class Handover:
                 contact_id=enrollment.contact_id,
                 person_id=person_id,
                 step=step,
+                entered_on=day_of(enrollment.created_at) if person_id is None else None,
+                build=enrollment.build,
                 status=MessageStatus.READY,
             )
-            reserved = await self._reserve(session, enrollment, row, compose, in_outage)
+            composing = partial(compose, session, enrollment, row)
+            # Written once, when all is decided.
+            with session.no_autoflush:
+                reserved = await self._reserve(session, enrollment, row, composing, in_outage)
         return await self._carried_out(row, reserved, in_outage)
 
-    async def again(self, message_id: str, compose: Compose) -> MessageRow:
+    async def again(self, message_id: str, compose: ComposeAgain) -> MessageRow:
         """The same for a message of the ledger that is to be resent, after a doubt about it was settled so."""
         async with self._database.write() as session:
             row = await ledger.lock_message(session, message_id)
             if row is None:
                 raise ApplicationError("the message is gone", type="MessageGone", non_retryable=True)
-            enrollment = await session.get_one(EnrollmentRow, row.enrollment_id)
-            reserved = await self._reserve(session, enrollment, row, compose, InOutage.HOLD)
+            enrollment = None
+            if row.enrollment_id is not None:
+                enrollment = await session.get_one(EnrollmentRow, row.enrollment_id)
+            composing = partial(compose, session, enrollment, row)
+            with session.no_autoflush:
+                reserved = await self._reserve(session, enrollment, row, composing, InOutage.HOLD)
         return await self._carried_out(row, reserved, InOutage.HOLD)
 
     async def _reserve(
         self,
         session: AsyncSession,
-        enrollment: EnrollmentRow,
+        enrollment: EnrollmentRow | None,
         row: MessageRow,
-        compose: Compose,
+        compose: Callable[[], Awaitable[EmailMessage | Skip | Defer]],
         in_outage: InOutage,
     ) -> _Reserved | NoWay | None:
         """Decide on the message in one transaction; None: it is settled, deferred, or in doubt."""
@@ -145,15 +156,14 @@ class Handover:
             ledger.doubt(row, "an attempt ended before the provider's answer was recorded")
         if row.status not in ledger.OPEN:
             return None
-        if withdrawal(enrollment) is None and await holds.is_held(session, enrollment):
+        if await _is_held(session, enrollment, row):
             raise ApplicationError(
-                "the enrollment is held",
+                "the enrollment is held" if enrollment else "the contact is held",
                 type="EnrollmentHeld",
                 next_retry_delay=ASKED_AGAIN_WHILE_HELD,
                 category=ApplicationErrorCategory.BENIGN,
             )
-        with session.no_autoflush:
-            composed = await compose(session, enrollment, row)
+        composed = await compose()
         row.updated_at, row.deferred_until = now(), None
         if isinstance(composed, Skip):
             row.status, row.reason = MessageStatus.SKIPPED, composed.reason
@@ -239,11 +249,31 @@ class Handover:
             return row
 
 
+async def _is_held(session: AsyncSession, enrollment: EnrollmentRow | None, row: MessageRow) -> bool:
+    """Whether what the message belongs to is held; who has left a flow waits for nothing any more."""
+    if enrollment is not None:
+        return withdrawal(enrollment) is None and await holds.is_held(session, enrollment)
+    return bool(await holds.open_holds(session, holds.Scope.CONTACT, [row.contact_id]))
+
+
 def _again(row: MessageRow, kind: str, delay: timedelta | None) -> ApplicationError:
     # Benign: it is logged in one line, instead of with a stack trace.
     return ApplicationError(
         row.reason or "", type=kind, next_retry_delay=delay, category=ApplicationErrorCategory.BENIGN
     )
+
+
+async def uninterrupted(work: Coroutine[Any, Any, T]) -> T:
+    """Do some work to its end, with heartbeats, also when the activity is cancelled meanwhile."""
+    working = asyncio.create_task(work)
+    heart = asyncio.create_task(_beat())
+    try:
+        return await asyncio.shield(working)
+    except asyncio.CancelledError:
+        await working
+        raise
+    finally:
+        heart.cancel()
 
 
 async def _beat() -> None:

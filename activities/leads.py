@@ -25,7 +25,7 @@ from store.ledger import message_of_step
 from store.people import people_in_role
 from store.people_tables import AssignmentRow
 from store.questions import count_answers
-from store.tables import ContactRow, now
+from store.tables import ContactRow, EnrollmentRow, now
 
 logger = logging.getLogger(__name__)
 
@@ -134,7 +134,8 @@ class LeadActivities:
 
 
 async def _is_written(session: AsyncSession, order: OfferLead, row: AssignmentRow) -> bool:
-    letter = await message_of_step(session, order.enrollment_id, f"{order.part}/{row.person_id}")
+    enrollment = await session.get_one(EnrollmentRow, order.enrollment_id)
+    letter = await message_of_step(session, enrollment, f"{order.part}/{row.person_id}")
     return letter is not None and letter.status not in (MessageStatus.READY, MessageStatus.SENDING)
 
 

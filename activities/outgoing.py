@@ -43,7 +43,7 @@ class Outgoing:
         failover_after: timedelta = timedelta(minutes=5),
         rules: CircuitRules | None = None,
     ) -> None:
-        self._primary = primary
+        self.primary = primary
         self._secondary = secondary
         self._failover_after = failover_after
         self._rules = rules or CircuitRules()
@@ -60,16 +60,20 @@ class Outgoing:
         """Choose a provider. One that may have the message already, for all we know, is the only one to get it."""
         bound_to = self.mailers.get(_may_have_it(row) or "")
         if bound_to is not None:
-            return await self._by(session, row, bound_to)
-        first = await self._by(session, row, self._primary)
+            return await self._by(session, row.id, bound_to)
+        return await self.way_of_new(session, row.id, in_outage)
+
+    async def way_of_new(self, session: AsyncSession, key: str, in_outage: InOutage) -> Way | NoWay:
+        """The same for what no provider can have yet; `key` tells it from others that wait for the same one."""
+        first = await self._by(session, key, self.primary)
         if isinstance(first, Way) or not first.lasting:
             return first
         if in_outage is not InOutage.OTHER_PROVIDER or self._secondary is None:
             return first
-        other = await self._by(session, row, self._secondary)
+        other = await self._by(session, key, self._secondary)
         return other if isinstance(other, Way) else first
 
-    async def _by(self, session: AsyncSession, row: MessageRow, mailer: Mailer) -> Way | NoWay:
+    async def _by(self, session: AsyncSession, key: str, mailer: Mailer) -> Way | NoWay:
         circuit = await providers.circuit_of(session, mailer.name)
         if circuit.outage is not None:
             circuit = await providers.lock_circuit(session, mailer.name)
@@ -80,7 +84,7 @@ class Outgoing:
             return Way(mailer, answer)
         since = circuit.open_since
         lasting = since is not None and now() - since >= self._failover_after
-        return NoWay(mailer.name, since, ask_again(answer, row.id), lasting)
+        return NoWay(mailer.name, since, ask_again(answer, key), lasting)
 
     async def worked(self, session: AsyncSession, provider: str, permission: Send | Probe) -> None:
         """The provider answered, whatever it said of the message."""
@@ -89,10 +93,12 @@ class Outgoing:
         circuit = await providers.lock_circuit(session, provider)
         await providers.keep_circuit(session, provider, circuit.succeeded(permission))
 
-    async def failed(self, session: AsyncSession, provider: str, permission: Send | Probe) -> None:
-        """The provider was not reached, was out of order, or did not answer."""
+    async def failed(self, session: AsyncSession, provider: str, permission: Send | Probe, messages: int = 1) -> None:
+        """The provider was not reached, was out of order, or did not answer, for so many messages in one request."""
         circuit = await providers.lock_circuit(session, provider)
-        await providers.keep_circuit(session, provider, circuit.failed(permission, now(), self._rules))
+        for _ in range(min(messages, self._rules.failures_to_open)):
+            circuit = circuit.failed(permission, now(), self._rules)
+        await providers.keep_circuit(session, provider, circuit)
 
 
 def _may_have_it(row: MessageRow) -> str | None:

@@ -12,6 +12,7 @@ import jinja2
 import mjml
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
+from domain.broadcasts import FLOW as BROADCAST
 from domain.contacts import DEFAULT_LOCALE, Locale, Topic
 from domain.messages import MessageClass
 from emails.jinja_source import (
@@ -31,7 +32,7 @@ LAYOUT = "layout"
 """The folder of the parts that messages share."""
 PEOPLE = "people"
 """The folder of the messages to people of the team."""
-NO_FLOWS = frozenset({LAYOUT, PEOPLE})
+NO_FLOWS = frozenset({LAYOUT, PEOPLE, BROADCAST})
 """Folders that no flow has, and so names that no flow can have."""
 _LOCALE: TypeAdapter[str] = TypeAdapter(Locale)
 
@@ -46,10 +47,12 @@ class MessageType(BaseModel):
 
 
 class Compiled(NamedTuple):
-    """A message in one locale."""
+    """A message in one locale. The sources are the Jinja that the templates were compiled from."""
 
     subject: jinja2.Template
     html: jinja2.Template
+    subject_source: str
+    html_source: str
 
 
 @dataclass
@@ -116,9 +119,10 @@ class _Reader:
         self._message.sources += sources
         self._message.problems += problems
         if not problems and (html := self._html(body, parts)):
-            self._message.by_locale[folder.name] = Compiled(SUBJECT.from_string(subject.text.strip()), html)
+            line = subject.text.strip()
+            self._message.by_locale[folder.name] = Compiled(SUBJECT.from_string(line), html[0], line, html[1])
 
-    def _html(self, body: Source, parts: dict[str, Source]) -> jinja2.Template | None:
+    def _html(self, body: Source, parts: dict[str, Source]) -> tuple[jinja2.Template, str] | None:
         try:
             html = mjml.mjml2html(expanded(body, parts), fonts={})
             template = HTML.from_string(html)
@@ -133,7 +137,7 @@ class _Reader:
         self._message.problems += loading_problems(body.file, html)
         if self._message.type and self._message.type.message_class is not MessageClass.TRANSACTIONAL:
             self._message.problems += opt_out_problems(body.file, html)
-        return template
+        return template, html
 
     def _parts(self, locale: str) -> dict[str, Source]:
         """Only these can be included, by file name: no path leads out of the layout."""

@@ -25,7 +25,7 @@ from domain.contacts import DEFAULT_LOCALE, Contact
 from domain.flows import FlowSettings
 from domain.messages import MessageClass, Sender
 from domain.people import Person
-from emails.folder import PEOPLE, Message, MessageType, path_in_project, read_messages
+from emails.folder import PEOPLE, Compiled, Message, MessageType, path_in_project, read_messages
 from emails.jinja_source import reserved_problems, settings_problems
 from emails.moments import READER, wording
 from emails.plain_text import plain_text
@@ -74,12 +74,12 @@ class Templates:
         self._messages = messages
 
     @classmethod
-    def load(cls, root: Path = EMAILS) -> Templates:
-        """Read all messages below `root` and compile each body once.
+    def load(cls, root: Path = EMAILS, only: str | None = None) -> Templates:
+        """Read all messages below `root`, or those of one flow, and compile each body once.
 
         A faulty message does not keep the others from being sent: `check` tells of it, and `render` refuses it.
         """
-        return cls(root, read_messages(root))
+        return cls(root, read_messages(root, only))
 
     def check(self, flow: str, settings_model: type[FlowSettings], messages: Iterable[str] = ()) -> None:
         """Check all messages in the flow's folder, and that each of `messages` is among them.
@@ -95,6 +95,15 @@ class Templates:
                 problems += message.problems
                 for source in message.sources:
                     problems += settings_problems(source, settings_model)
+        if problems:
+            raise TemplateError(problems)
+
+    def check_message(self, flow: str, message: str, settings_model: type[FlowSettings]) -> None:
+        """Check one message. Raises: UnknownMessage; TemplateError, with every problem at once."""
+        found = self._find(flow, message)
+        problems = list(found.problems)
+        for source in found.sources:
+            problems += settings_problems(source, settings_model)
         if problems:
             raise TemplateError(problems)
 
@@ -174,16 +183,28 @@ class Templates:
         context |= {"url": url, "until": until, "others": others, "in_place_of": in_place_of}
         return self._render(PEOPLE, message, person.locale, context)
 
+    def locales(self, flow: str, message: str) -> frozenset[str]:
+        """Those that a sound message is written in. Raises: UnknownMessage, TemplateError."""
+        return frozenset(self._sound(flow, message).by_locale)
+
+    def written_for(self, flow: str, message: str, asked: str) -> tuple[str, Compiled]:
+        """What a reader of a locale gets, and in which it is written. Raises: UnknownMessage, TemplateError."""
+        by_locale = self._sound(flow, message).by_locale
+        locale = next(choice for choice in (asked, asked.partition("-")[0], DEFAULT_LOCALE) if choice in by_locale)
+        return locale, by_locale[locale]
+
     def _render(self, flow: str, message: str, asked: str, context: dict[str, Any]) -> Rendered:
+        locale, compiled = self.written_for(flow, message, asked)
+        context[READER] = wording(asked, locale)
+        html = compiled.html.render(context)
+        subject = one_line_subject(compiled.subject.render(context))
+        return Rendered(subject=subject, html=html, text=plain_text(html), locale=locale)
+
+    def _sound(self, flow: str, message: str) -> Message:
         found = self._find(flow, message)
         if found.type is None or found.problems:
             raise TemplateError(found.problems)
-        language = asked.partition("-")[0]
-        locale = next(choice for choice in (asked, language, DEFAULT_LOCALE) if choice in found.by_locale)
-        context[READER] = wording(asked, locale)
-        html = found.by_locale[locale].html.render(context)
-        subject = _one_line(found.by_locale[locale].subject.render(context))
-        return Rendered(subject=subject, html=html, text=plain_text(html), locale=locale)
+        return found
 
     def _find(self, flow: str, message: str) -> Message:
         if found := self._messages.get((flow, message)):
@@ -195,7 +216,7 @@ class Templates:
         return path_in_project(self._root, self._root / flow / message)
 
 
-def _one_line(subject: str) -> str:
+def one_line_subject(subject: str) -> str:
     """Put spaces for control characters and line ends: what a contact typed must not begin another header."""
     clean = "".join(" " if unicodedata.category(char) in {"Cc", "Zl", "Zp"} else char for char in subject)
     return " ".join(clean.split())

@@ -11,22 +11,9 @@ import time
 from datetime import timedelta
 
 import httpx
-from sendgrid.helpers.mail import (
-    Category,
-    ClickTracking,
-    Content,
-    CustomArg,
-    From,
-    Header,
-    Mail,
-    MimeType,
-    Subject,
-    SubscriptionTracking,
-    To,
-    TrackingSettings,
-)
-from sendgrid.helpers.mail.exceptions import ApiKeyIncludedException
+from sendgrid.helpers.mail import CustomArg, Header, Subject, To
 
+from domain.message_batches import Letter, MessageBatch
 from domain.messages import (
     DeliveryAmbiguous,
     EmailMessage,
@@ -37,9 +24,10 @@ from domain.messages import (
     Receipt,
     one_line,
 )
+from integrations.sendgrid.batch import MAX_LETTERS, batch_body, batch_rejection, fits
+from integrations.sendgrid.body import MESSAGE_ID, envelope, is_address, opt_out_headers
 from integrations.sendgrid.client import sendgrid_client
 
-_ADDRESS = re.compile(r"[^\s\x00-\x1f<>,;@]+@[^\s\x00-\x1f<>,;@]+")
 ACCEPTED = 202
 SETTINGS_PATIENCE = timedelta(minutes=5)
 """Until a message is tried again that was refused for a setting of ours: somebody has to mend it first."""
@@ -58,6 +46,7 @@ class SendGridMailer:
 
     name = "sendgrid"
     idempotent = False
+    batch_size = MAX_LETTERS
 
     def __init__(
         self,
@@ -81,18 +70,33 @@ class SendGridMailer:
         )
 
     def send(self, message: EmailMessage) -> Receipt:
-        body = _body(message)
+        response = self._post(_body(message))
+        if response.status_code != ACCEPTED:
+            raise _refused(response)
+        return self._receipt(response, message.id)
+
+    def takes(self, letter: Letter) -> bool:
+        return is_address(letter.to_email) and fits(letter)
+
+    def send_batch(self, batch: MessageBatch) -> Receipt:
+        response = self._post(batch_body(batch))
+        if response.status_code != ACCEPTED:
+            error = _refused(response)
+            raise batch_rejection(error, response.status_code, _fields(response)) or error
+        return self._receipt(response, batch.letters[0].id)
+
+    def _post(self, body: bytes) -> httpx.Response:
         try:
-            response = self._client.post("/v3/mail/send", content=body)
+            return self._client.post("/v3/mail/send", content=body)
         except UnicodeError as error:  # a host name that cannot be one, found when it is looked up
             raise ProviderUnavailable("SendGrid was not reached: check CAUCE_SENDGRID_URL") from error
         except httpx.HTTPError as error:
             raise _lost(error) from error
-        if response.status_code != ACCEPTED:
-            raise _refused(response)
-        return Receipt(
-            provider=self.name, provider_message_id=response.headers.get("X-Message-Id", "")[:100] or message.id
-        )
+
+    def _receipt(self, response: httpx.Response, otherwise: str) -> Receipt:
+        """The answer's `X-Message-Id`; of one without, an id of ours."""
+        receipt = response.headers.get("X-Message-Id", "")[:100] or otherwise
+        return Receipt(provider=self.name, provider_message_id=receipt)
 
     def close(self) -> None:
         self._client.close()
@@ -117,7 +121,7 @@ def _refused(response: httpx.Response) -> MailerError:
                 return ProviderUnavailable(
                     f"SendGrid answered {status} about the sender: check CAUCE_SENDER_EMAIL", SETTINGS_PATIENCE
                 )
-            return MessageRejected(f"SendGrid answered {status}: {', '.join(fields) or 'no field named'}")
+            return MessageRejected(f"SendGrid answered {status}: {', '.join(fields[:5]) or 'no field named'}")
         case 429:
             return RateLimited("SendGrid answered 429: too many messages", _until_reset(response))
         case 500 | 503:
@@ -141,7 +145,7 @@ def _fields(response: httpx.Response) -> list[str]:
         names = [error["field"] for error in response.json()["errors"]]
     except (ValueError, KeyError, TypeError, RecursionError):
         names = []
-    return [name for name in names[:5] if isinstance(name, str) and _FIELD.fullmatch(name)]
+    return [name for name in names if isinstance(name, str) and _FIELD.fullmatch(name)]
 
 
 def _until_reset(response: httpx.Response) -> timedelta | None:
@@ -154,29 +158,16 @@ def _until_reset(response: httpx.Response) -> timedelta | None:
 
 
 def _body(message: EmailMessage) -> bytes:
-    sender, recipient = From(), To()
-    sender.email, sender.name = message.sender.email, one_line(message.sender.name)
+    if not is_address(message.to_email):
+        raise MessageRejected("SendGrid: the contact's address is not one")
+    has_opt_out = message.unsubscribe_url is not None
+    mail = envelope(message.sender, message.text, message.html, message.flow, message.step, has_opt_out=has_opt_out)
+    recipient = To()
     # Set and not given to To(), which takes an address without a name apart and loses one that it cannot read.
     recipient.email, recipient.name = message.to_email, one_line(message.to_name) or None
-    if not _ADDRESS.fullmatch(message.to_email):
-        raise MessageRejected("SendGrid: the contact's address is not one")
-
-    mail = Mail(from_email=sender, to_emails=recipient, subject=Subject(one_line(message.subject)))
-    try:
-        mail.add_content(Content(MimeType.text, message.text))
-        mail.add_content(Content(MimeType.html, message.html))
-    except ApiKeyIncludedException:
-        raise MessageRejected("SendGrid: the text begins with what looks like a SendGrid API key") from None
-    mail.add_custom_arg(CustomArg("cauce_message_id", message.id))
-    # The library puts each new category first.
-    for category in (f"{message.flow}/{message.step}", message.flow):
-        mail.add_category(Category(category))
-    if message.unsubscribe_url is not None:
-        mail.add_header(Header("List-Unsubscribe", f"<{one_line(message.unsubscribe_url)}>"))
-        mail.add_header(Header("List-Unsubscribe-Post", "List-Unsubscribe=One-Click"))
-    mail.tracking_settings = TrackingSettings(
-        subscription_tracking=SubscriptionTracking(enable=False),
-        # Links of other messages are somebody's authority to confirm or to answer: nobody else is to see them.
-        click_tracking=None if message.unsubscribe_url else ClickTracking(enable=False, enable_text=False),
-    )
+    mail.add_to(recipient)
+    mail.subject = Subject(one_line(message.subject))
+    mail.add_custom_arg(CustomArg(MESSAGE_ID, message.id))
+    for name, value in opt_out_headers(message.unsubscribe_url).items():
+        mail.add_header(Header(name, value))
     return json.dumps(mail.get()).encode()

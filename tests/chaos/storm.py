@@ -45,6 +45,8 @@ SERIES = ("welcome", "need-a-hand", "training-tip", "check-in")
 class Storm:
     """Between `begin` and `end`. `chance` decides who is killed, and when."""
 
+    nursery = "tests.chaos.nursery"
+
     def __init__(self, folder: Path, seed: int) -> None:
         self.sendgrid = StormySendGrid(seed)
         self.kills: Counter[str] = Counter()
@@ -161,7 +163,7 @@ class Storm:
             "TEMPORAL_ADDRESS": f"{LOOPBACK}:{self._port}",
         }
         return await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "tests.chaos.nursery"),
+            *(sys.executable, "-m", self.nursery),
             env=environment(self._folder / "data", **variables),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,

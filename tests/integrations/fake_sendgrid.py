@@ -12,7 +12,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import uuid4
 
 from tests.integrations.scripted_server import Answer, Request, ScriptedServer
@@ -20,6 +20,19 @@ from tests.integrations.sendgrid_webhook import webhook_event
 
 API_KEY = "SG.fake.0123456789"
 MAX_BYTES = 30 * 1024 * 1024
+
+
+class DeliveredLetter(NamedTuple):
+    """One message as its recipient gets it. Names of `headers` are in lower case."""
+
+    message_id: str
+    to_email: str
+    to_name: str
+    subject: str
+    text: str
+    html: str
+    headers: dict[str, str]
+    categories: tuple[str, ...]
 
 
 class FakeSendGrid(ScriptedServer):
@@ -38,7 +51,12 @@ class FakeSendGrid(ScriptedServer):
     def messages(self, message_id: str) -> list[dict[str, Any]]:
         """The accepted bodies that carry this id of ours."""
         with self._lock:
-            return [body for body in self.accepted if body["custom_args"]["cauce_message_id"] == message_id]
+            return [body for body in self.accepted if message_id in {letter.message_id for letter in letters(body)}]
+
+    def delivered(self) -> list[DeliveredLetter]:
+        """What each recipient reads, in the order in which it was accepted."""
+        with self._lock:
+            return [letter for body in self.accepted for letter in letters(body)]
 
     def webhook_bodies(self, *names: str, events_per_body: int = 1000) -> list[bytes]:
         """What the event webhook posts of all that was accepted so far: an event of each of these names, a second
@@ -49,14 +67,15 @@ class FakeSendGrid(ScriptedServer):
             events = [
                 webhook_event(
                     name,
-                    body["custom_args"]["cauce_message_id"],
+                    letter.message_id,
                     accepted_at + timedelta(seconds=number),
-                    email=body["personalizations"][0]["to"][0]["email"],
+                    email=letter.to_email,
                     category=body["categories"],
-                    sg_event_id=f"{receipt}-{number}-{name}",
-                    sg_message_id=f"{receipt}.recvd-5f54b5d587-pczjm-1-67BADEEA-6.0",
+                    sg_event_id=f"{receipt}-{place}-{number}-{name}",
+                    sg_message_id=f"{receipt}.recvd-5f54b5d587-pczjm-1-67BADEEA-6.{place}",
                 )
                 for body, (receipt, accepted_at) in receipts
+                for place, letter in enumerate(letters(body))
                 for number, name in enumerate(names)
             ]
         return [
@@ -101,6 +120,37 @@ class FakeSendGrid(ScriptedServer):
                 log.write(json.dumps(body) + "\n")
 
 
+def letters(body: dict[str, Any]) -> list[DeliveredLetter]:
+    """What the recipients of an accepted body read: what a personalization has of its own takes the shared one's place.
+
+    Source: SendGrid v3 API reference, Mail Send: personalizations; substitutions apply to subject, text and HTML.
+    """
+    read = []
+    for own in body["personalizations"]:
+        parts = {part["type"]: _substituted(part["value"], own) for part in body["content"]}
+        arguments = {**body.get("custom_args", {}), **own.get("custom_args", {})}
+        headers = {**body.get("headers", {}), **own.get("headers", {})}
+        for person in own["to"]:
+            letter = DeliveredLetter(
+                message_id=arguments["cauce_message_id"],
+                to_email=person["email"],
+                to_name=person.get("name", ""),
+                subject=_substituted(own.get("subject", body.get("subject", "")), own),
+                text=parts.get("text/plain", ""),
+                html=parts.get("text/html", ""),
+                headers={name.lower(): value for name, value in headers.items()},
+                categories=tuple(body["categories"]),
+            )
+            read.append(letter)
+    return read
+
+
+def _substituted(text: str, personalization: dict[str, Any]) -> str:
+    for tag, value in personalization.get("substitutions", {}).items():
+        text = text.replace(tag, value)
+    return text
+
+
 def failure(status: int, *complaints: tuple[str, str | None], headers: Mapping[str, str] | None = None) -> Answer:
     """An answer as SendGrid words it; each complaint is a message and the field that it is about."""
     errors = [{"message": message, "field": name, "help": None} for message, name in complaints]
@@ -119,7 +169,7 @@ def invalid_fields(body: object) -> Iterator[str]:
     yield from _invalid_personalizations(body.get("personalizations"))
     if not _is_person(body.get("from")):
         yield "from"
-    if not _is_line(body.get("subject")):
+    if not (_is_line(body.get("subject")) or ("subject" not in body and _all_have_subjects(body))):
         yield "subject"
     if not _is_content(body.get("content")):
         yield "content"
@@ -145,6 +195,7 @@ _RESERVED_HEADERS = {
     *("x-sg-id", "x-sg-eid", "received", "dkim-signature", "content-type", "content-transfer-encoding"),
     *("to", "from", "subject", "reply-to", "cc", "bcc"),
 }
+_OWN = {"to", "subject", "headers", "custom_args", "substitutions"}
 _ADDRESS = re.compile(r"[^\s<>,;@]+@[^\s<>,;@]+")
 
 
@@ -154,15 +205,33 @@ def _invalid_personalizations(value: object) -> Iterator[str]:
         return
     for number, personalization in enumerate(value):
         people = personalization.get("to") if isinstance(personalization, dict) else None
-        if not isinstance(people, list) or not people or set(personalization) != {"to"}:
+        if not isinstance(people, list) or not people or not personalization.keys() <= _OWN:
             yield f"personalizations.{number}.to"
             continue
+        yield from _invalid_of_its_own(number, personalization)
         for index, person in enumerate(people):
             if not _is_person(person):
                 yield f"personalizations.{number}.to.{index}.email"
         addresses = [str(person.get("email")).lower() for person in people if isinstance(person, dict)]
         if len(addresses) != len(set(addresses)):
             yield f"personalizations.{number}.to"
+
+
+def _invalid_of_its_own(number: int, personalization: dict[str, Any]) -> Iterator[str]:
+    if not _is_line(personalization.get("subject", "none")):
+        yield f"personalizations.{number}.subject"
+    for name in ("headers", "custom_args", "substitutions"):
+        if not _are_strings(personalization.get(name, {})):
+            yield f"personalizations.{number}.{name}"
+    if any(name.lower() in _RESERVED_HEADERS for name in personalization.get("headers", {})):
+        yield f"personalizations.{number}.headers"
+    if len(json.dumps(personalization.get("substitutions", {}), ensure_ascii=False).encode()) > 10_000:
+        yield f"personalizations.{number}.substitutions"
+
+
+def _all_have_subjects(body: dict[str, Any]) -> bool:
+    found = body.get("personalizations")
+    return isinstance(found, list) and all(isinstance(each, dict) and "subject" in each for each in found)
 
 
 def _is_person(value: object) -> bool:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Protocol
+from typing import Any, Protocol
 
 import pytest
 import uuid_utils
 from pydantic import BaseModel
 
+from domain.message_batches import BatchMailer, Letter, MessageBatch
 from domain.messages import EmailMessage, Mailer, MessageRejected, Sender
 
 MARISOL = Sender(
@@ -172,3 +173,77 @@ class MailerContract:
         assert rejected.value.reason
         assert "example" not in rejected.value.reason
         assert rejected.value.__suppress_context__ or rejected.value.__context__ is None
+
+
+class BatchProvider(Protocol):
+    """A mailer of batches, and the far end of it."""
+
+    mailer: BatchMailer
+
+    def arrived(self) -> Sequence[Arrived]:
+        """Every message that the provider took, in no particular order."""
+
+
+def a_letter(number: int, **changes: Any) -> Letter:
+    letter = Letter(
+        id=str(uuid_utils.uuid7()),
+        to_email=f"c{number}@example.org",
+        to_name=f"Número {number}, “la Condesa”",
+        subject=f"¿Mañana, {number}?",
+        unsubscribe_url=f"https://example.com/u/{number}",
+        values={"^0h": f"N&amp;{number}", "^0t": f"N&{number}"},
+    )
+    return letter._replace(**changes)
+
+
+def a_batch(*letters: Letter) -> MessageBatch:
+    return MessageBatch(
+        flow="broadcast",
+        step="news",
+        sender=MARISOL,
+        html="<p>Hola ^0h, “año”</p>",
+        text="Hola ^0t, “año”\n",
+        letters=letters,
+    )
+
+
+class BatchMailerContract:
+    @pytest.fixture
+    def batches(self) -> BatchProvider:
+        raise NotImplementedError
+
+    def test_each_reads_their_own_letter(self, batches: BatchProvider) -> None:
+        letters = [a_letter(number) for number in range(batches.mailer.batch_size)]
+        receipt = batches.mailer.send_batch(a_batch(*letters))
+        arrived = {message.message_id: message for message in batches.arrived()}
+        assert len(batches.arrived()) == len(arrived) == len(letters)
+        assert receipt.provider == batches.mailer.name
+        assert 1 <= len(receipt.provider_message_id) <= 100
+        for number, letter in enumerate(letters):
+            message = arrived[letter.id]
+            assert (message.to_name, message.to_email) == (letter.to_name, letter.to_email)
+            assert (message.from_name, message.from_email) == (MARISOL.name, MARISOL.email)
+            assert message.subject == letter.subject
+            assert message.html == f"<p>Hola N&amp;{number}, “año”</p>"
+            assert message.text == f"Hola N&{number}, “año”\n"
+            assert (message.flow, message.step) == ("broadcast", "news")
+            assert message.headers["list-unsubscribe"] == f"<{letter.unsubscribe_url}>"
+            assert message.headers["list-unsubscribe-post"] == "List-Unsubscribe=One-Click"
+
+    def test_transactional_letters_offer_no_unsubscribing(self, batches: BatchProvider) -> None:
+        batches.mailer.send_batch(a_batch(*(a_letter(number, unsubscribe_url=None) for number in range(2))))
+        headers = {name for message in batches.arrived() for name in message.headers}
+        assert not [name for name in headers if name.startswith("list-unsubscribe")]
+
+    @pytest.mark.parametrize("line_break", ["\n", "\r\n", "\x0b", "\u2028"])
+    def test_line_breaks_in_letters_begin_no_header(self, batches: BatchProvider, line_break: str) -> None:
+        injection = f"{line_break}Bcc: eve@example.net"
+        batches.mailer.send_batch(a_batch(a_letter(1, to_name=f"Ada{injection}", subject=f"Hola{injection}")))
+        (arrived,) = batches.arrived()
+        assert (arrived.to_name, arrived.subject) == ("Ada Bcc: eve@example.net", "Hola Bcc: eve@example.net")
+        assert "bcc" not in arrived.headers
+
+    @pytest.mark.parametrize("address", ["", "ada", "ada@example.org,eve@example.net", "a b@example.org"])
+    def test_a_letter_to_what_is_no_address_is_not_taken(self, batches: BatchProvider, address: str) -> None:
+        assert batches.mailer.takes(a_letter(1))
+        assert not batches.mailer.takes(a_letter(1, to_email=address))
