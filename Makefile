@@ -7,7 +7,7 @@ STAMP := .venv/.installed
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up test check storm bench lock
+.PHONY: help setup up test check storm bulk bench lock
 
 help: ## say what each target does
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-7s %s\n", $$1, $$2}' Makefile
@@ -42,9 +42,11 @@ check: $(STAMP) ## lint, types and import rules
 storm: $(STAMP) ## a thousand messages while processes are killed: prints how many were lost, doubled or doubted
 	CAUCE_TEST_STORM=1000 $(BIN)/pytest -q -s tests/chaos
 
-bench: $(STAMP) ## measure, as ratios to a bare workflow in the same run
-	$(BIN)/python -m bench.enrollment
-	$(BIN)/python -m bench.journey
+bulk: $(STAMP) ## twenty thousand contacts enrolled in bulk while the worker is killed ten times: prints speed and memory
+	CAUCE_TEST_BULK=20000 $(BIN)/pytest -q -s tests/recovery/test_bulk_kill.py
+
+bench: $(STAMP) ## measure, as ratios to what is bare, into bench/results.json; some of it by ARGS="enrolling flowing"
+	$(BIN)/python -m bench $(ARGS)
 
 lock: $(BIN)/uv ## resolve requirements.lock anew from pyproject.toml; newer versions by ARGS=--upgrade
 	$(BIN)/uv pip compile --quiet $(ARGS) --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url \

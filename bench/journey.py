@@ -1,17 +1,14 @@
 """What a year-long journey through the harness takes beside starting and stopping its bare server, in the same run.
 
-Prints ratios, and where the time of a journey goes. The best of several turns counts: others are the machine's.
+The best of several turns counts: others are the machine's. One is to begin and end a journey, the other to live a year.
 """
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Awaitable, Callable
 
-from rich.console import Console
-from rich.table import Table
-
+from bench.measuring import Results
 from rehearsal.journey import journey
 from rehearsal.stage import skipping_server
 from tests.flows.specimen_templates import specimen_templates
@@ -47,18 +44,9 @@ async def _timed(work: Callable[[], Awaitable[None]]) -> float:
     return time.perf_counter() - began
 
 
-async def main() -> None:
+async def measure() -> Results:
     server = await best(bare_server)
-    table = Table("what", "ms", "ratio to the bare server", title="a journey through the harness")
-    for what, seconds in (
-        ("start and stop the bare server", server),
-        ("begin and end a journey", await best(begun)),
-        ("live a year of it", await best(lived)),
-    ):
-        table.add_row(what, f"{1000 * seconds:,.0f}", f"{seconds / server:.1f}")
-    Console().print(table)
-    await asyncio.sleep(0.1)  # see cli.runner
-
-
-if __name__ == "__main__":
-    asyncio.run(main())
+    return {
+        "journey_begin_vs_bare_server": await best(begun) / server,
+        "journey_year_vs_bare_server": await best(lived) / server,
+    }
