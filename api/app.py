@@ -17,6 +17,8 @@ from api.openapi import describe
 from api.problems import answer_with_problems, answers
 from api.routers import (
     approvals,
+    broadcasts,
+    bulk_enrollments,
     codec,
     contacts,
     enrolling,
@@ -25,13 +27,18 @@ from api.routers import (
     events,
     exports,
     health,
+    imports,
     lead_rules,
     leads,
     messages,
     people,
+    reports,
+    schedules,
+    segments,
     suppressions,
     tasks,
     timeline,
+    triggers,
     webhooks,
 )
 from api.routers import flows as flows_router
@@ -51,6 +58,11 @@ Durable marketing flows: enroll contacts, and report what happens to them.
 - People answer approvals, tasks and leads: the header `Cauce-Person` says who. Whether an answer counts is decided by
   the flow that asks; if it cannot be told the answer is 503, and the same `Idempotency-Key` may be sent again.
 """
+
+_LARGER_BODIES = {
+    "/v1/webhooks/sendgrid": webhooks.MAX_BODY_BYTES,
+    "/v1/contacts/import": imports.MAX_FILE_BYTES,
+}
 
 
 def create_app(settings: Settings, client: Client, flows: Mapping[str, FlowClass] | None = None) -> FastAPI:
@@ -84,23 +96,30 @@ def routed(flows: Mapping[str, FlowClass]) -> FastAPI:
         dependencies=[Depends(require_loopback_without_keys)],
         responses=answers(403, 413, 500, 503),
     )
-    app.add_middleware(BodyLimit, larger={"/v1/webhooks/sendgrid": webhooks.MAX_BODY_BYTES})
+    app.add_middleware(BodyLimit, larger=_LARGER_BODIES)
     app.add_middleware(Observing)
     app.add_middleware(WebUiCors)
     answer_with_problems(app)
 
     for_programs = APIRouter(dependencies=[Depends(require_key)], responses=answers(401))
     for module in (
+        imports,  # before a contact of any id
         contacts,
         exports,
         erasures,
         timeline,
         flows_router,
+        reports,
+        triggers,
         enrolling,
         enrollments,
+        bulk_enrollments,
+        schedules,
+        broadcasts,
         events,
         messages,
         suppressions,
+        segments,
         people,
         approvals,
         tasks,

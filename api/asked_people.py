@@ -16,9 +16,11 @@ Path = tuple[str | int, ...]
 NOBODY_ACTIVE = "expected the id of an active person: GET /v1/people?active=true lists them"
 
 
-async def require_people_to_ask(session: AsyncSession, settings: BaseModel) -> None:
+async def require_people_to_ask(session: AsyncSession, settings: BaseModel, *within: str) -> None:
     """Raises: ProblemError 422, naming each place where what was set names a person who is unknown or inactive."""
-    named = dict(_named(settings, ("body", "settings")))
+    named = dict(_named(settings, ("body", *within, "settings")))
+    if not named:
+        return
     active = {person.id for person in await people_by_ids(session, set(named.values())) if person.active}
     if unfit := [path for path, person_id in named.items() if person_id not in active]:
         raise invalid_request([{"loc": path, "msg": NOBODY_ACTIVE} for path in unfit])

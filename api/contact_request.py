@@ -117,7 +117,7 @@ class ContactRequest(ContactProfile):
         except TooManyAttributes:
             message = f"with those that the contact has, more than {MAX_OBJECT_CHARACTERS} characters"
             raise invalid_request([{"loc": (*at, "attributes"), "msg": message}]) from None
-        return Kept(contact, created, await keep_words(session, services, contact, words))
+        return Kept(contact, created, await keep_words(session, services, contact, words, is_new=created))
 
     def _words(self, services: Services, at: tuple[str, ...]) -> list[Word]:
         unknown = [topic for topic in self.consent if topic not in services.topics]

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from api.wiring import Services
 from domain.flows import Exit, Progress, enrollment_workflow_id
-from store.holds import began_held, held_among
+from store.holds import held_among
 from store.tables import EnrollmentRow
 
 ASKED_AT_ONCE = 10
@@ -70,10 +70,8 @@ def enrollment_url(enrollment_id: str) -> str:
     return f"/v1/enrollments/{enrollment_id}"
 
 
-async def as_enrolled(services: Services, row: EnrollmentRow) -> EnrollmentView:
-    """The enrollment as it was when it was made, whatever has happened since."""
-    async with services.database.read() as session:
-        held = await began_held(session, row)
+def as_enrolled(services: Services, row: EnrollmentRow, *, held: bool) -> EnrollmentView:
+    """The enrollment as it was when it was made, `held` or not, whatever has happened since."""
     return _view(services, row, "active", held, Progress(), None)
 
 

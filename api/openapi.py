@@ -51,9 +51,9 @@ def _add_models(description: dict[str, Any], flows: Mapping[str, FlowClass]) -> 
         schema = model.model_json_schema(ref_template=f"{_SCHEMAS}{{model}}")
         schemas.update(schema.pop("$defs", {}))
         schemas[model.__name__] = schema
-    schemas["EnrollmentRequest"]["properties"]["settings"]["anyOf"] = [
-        {"$ref": f"{_SCHEMAS}{flow.settings_model.__name__}"} for flow in flows.values()
-    ]
+    settings = [{"$ref": f"{_SCHEMAS}{flow.settings_model.__name__}"} for flow in flows.values()]
+    for request in ("EnrollmentRequest", "BulkEnrollmentRequest"):
+        schemas[request]["properties"]["settings"]["anyOf"] = settings
 
 
 def _name_flows(description: dict[str, Any], flows: Mapping[str, FlowClass]) -> None:

@@ -10,8 +10,9 @@ from typing import NamedTuple
 
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from api.consenting import Following, keep_words, tell_following
+from api.consenting import Following, keep_words, tell_following, with_triggered
 from api.telling import tell
+from api.triggering import tell_triggered, triggered_by
 from api.wiring import Services
 from domain.consent import CONTACT, ConsentState, Word
 from domain.suppressions import STOPS_EVERYTHING, SuppressionReason
@@ -110,8 +111,10 @@ async def leave_all(services: Services, contact_id: str) -> None:
         if not before.has_left or await _has_entered_since(session, contact_id):
             event = EventRow(id=new_id(), contact_id=contact_id, name=_UNSUBSCRIBED, occurred_at=now())
             await record_event(session, before.contact, event)
+        triggered = await triggered_by(session, services, before.contact, event)
     if event is not None:
         await tell(services.dispatcher.deliver(event), f"event {event.id}")
+    await tell_triggered(services, triggered)
 
 
 async def _keep(
@@ -130,7 +133,8 @@ async def _keep(
         # What they had before they left all does not come back with it.
         left = [offer.topic for offer in before.offers if offer.would_be_on and offer.topic not in joined]
     words = [*_granted(services.topics, joined, source), *_withdrawn(left, source)]
-    return await keep_words(session, services, before.contact, words)
+    following = await keep_words(session, services, before.contact, words)
+    return await with_triggered(session, services, before.contact, following)
 
 
 async def _locked_preferences(session: AsyncSession, services: Services, contact_id: str) -> Preferences:

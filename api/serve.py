@@ -37,7 +37,11 @@ def serve(settings: Settings, host: str, port: int) -> None:
 
 
 async def _serve(settings: Settings, host: str, port: int) -> None:
-    app = create_app(settings, await connect(settings.encryption_keys, lazy=True))
+    await serve_app(create_app(settings, await connect(settings.encryption_keys, lazy=True)), host, port)
+
+
+async def serve_app(app: FastAPI, host: str, port: int) -> None:
+    """Serve an app as `serve` does, on this event loop."""
     services: Services = app.state.services
     try:
         await services.database.require_current()
@@ -63,9 +67,12 @@ def _configuration(app: FastAPI) -> uvicorn.Config:
 
 def _listener(host: str, port: int) -> socket.socket:
     try:
-        return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+        listener = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
     except OSError as error:
         raise SettingsError(f"cannot listen on {host}:{port} ({error.strerror}): choose another port") from None
+    # Connections inherit it. Without it the body of an answer waits until the caller has acknowledged its head.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listener
 
 
 class _Server(uvicorn.Server):

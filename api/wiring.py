@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Annotated
 
 from fastapi import Depends, Request
@@ -11,7 +12,9 @@ from temporalio.client import Client
 
 from api.keys import Keys
 from api.metrics import Metrics
+from domain.broadcasts import FLOW as BROADCAST
 from domain.consent import CONFIRMATION_FLOW
+from emails.templates import Templates
 from emails.topics import Topics
 from emails.words import Words
 from integrations.outbox.reader import Outbox
@@ -38,6 +41,7 @@ class Services:
     metrics: Metrics
     words: Words
     topics: Topics
+    broadcast_templates: Templates
 
 
 def make_services(settings: Settings, client: Client, flows: Mapping[str, FlowClass]) -> Services:
@@ -58,7 +62,14 @@ def make_services(settings: Settings, client: Client, flows: Mapping[str, FlowCl
         metrics=Metrics(),
         words=Words.load(),
         topics=Topics.load(),
+        broadcast_templates=_broadcast_templates(),
     )
+
+
+@cache
+def _broadcast_templates() -> Templates:
+    """Read once: what a deploy changes of them is another process's."""
+    return Templates.load(only=BROADCAST)
 
 
 async def _services(request: Request) -> Services:

@@ -12,6 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 from cli.contact_file import read_contact
 from cli.enroll import parse_overrides
 from cli.failures import CommandFailed
+from domain.broadcasts import FLOW as BROADCAST
 from domain.contacts import Locale
 from domain.flows import FlowSettings
 from domain.messages import MessageClass
@@ -24,6 +25,7 @@ from runtime.settings import Settings
 from workflows.discovery import discover_flows
 
 _LOCALE: TypeAdapter[str] = TypeAdapter(Locale)
+_WITHOUT_SETTINGS = {BROADCAST: "broadcasts", PEOPLE: "messages to people"}
 
 
 @dataclass(frozen=True)
@@ -75,12 +77,15 @@ def choose(
 
 def _flow_settings(flow: str, overrides: dict[str, Any]) -> FlowSettings:
     flows = discover_flows()
-    if flow == PEOPLE:
+    if flow in _WITHOUT_SETTINGS:
         if overrides:
-            raise CommandFailed(f"--set {next(iter(overrides))}: messages to people see no settings: leave it out")
+            raise CommandFailed(
+                f"--set {next(iter(overrides))}: {_WITHOUT_SETTINGS[flow]} see no settings: leave it out"
+            )
         return FlowSettings()
     if flow not in flows:
-        raise CommandFailed(f"there is no flow {flow}, only {', '.join(flows)}, and {PEOPLE} for those to the team")
+        others = " and ".join(f"{name} for {what}" for name, what in _WITHOUT_SETTINGS.items())
+        raise CommandFailed(f"there is no flow {flow}, only {', '.join(flows)}, and {others}")
     try:
         return flows[flow].settings_model.of(checked_settings(flows[flow], overrides))
     except CannotSimulate as error:

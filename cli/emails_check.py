@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 
 from cli.failures import CommandFailed
 from cli.flows_check import HERE
+from domain.broadcasts import FLOW as BROADCAST
 from domain.flows import FlowSettings
 from emails.folder import PEOPLE
 from inspection.checks import stray_folders
@@ -34,7 +35,8 @@ class CheckedEmails:
 
 def check_emails(names: Sequence[str], layout: Layout = HERE) -> CheckedEmails:
     """Check the messages of these flows, or all. Raises: CommandFailed if a name is no flow's."""
-    models = {flow: found.settings_model for flow, found in discover_flows().items()} | {PEOPLE: FlowSettings}
+    models = {flow: found.settings_model for flow, found in discover_flows().items()}
+    models |= dict.fromkeys((BROADCAST, PEOPLE), FlowSettings)
     for name in names:
         if name not in models:
             raise CommandFailed(f"there is no flow {name}: there are {', '.join(models)}")

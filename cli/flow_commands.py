@@ -9,6 +9,7 @@ import typer
 
 from cli.runner import run
 from cli.terminal import say, show
+from runtime.settings import load_settings
 
 app = typer.Typer(help="List the flows, how good each is, and what can be set in each.", pretty_exceptions_enable=False)
 
@@ -78,6 +79,22 @@ def pages(
         say("every page is what the flows say")
     elif check_only:
         raise typer.Exit(1)
+
+
+@app.command()
+def report(
+    flow: Annotated[str, typer.Argument(help="As `cauce flows` names it.")],
+    since: Annotated[
+        str | None, typer.Option("--from", metavar="DAY", help="Who entered on this day or later.")
+    ] = None,
+    before: Annotated[str | None, typer.Option("--to", metavar="DAY", help="Who entered before this day.")] = None,
+    version: Annotated[str | None, typer.Option(help="Who began on this build of its code.")] = None,
+) -> None:
+    """Tell what came of those who entered a flow, as the API counts it."""
+    from cli import flows_report
+
+    query = {"from": since, "to": before, "version": version}
+    show(run(flows_report.report(load_settings(), flow, **query)))
 
 
 @app.command()

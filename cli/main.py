@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from cli import email_commands, flow_commands, people
+from cli import contacts, email_commands, flow_commands, people
 from cli.ports import LOOPBACK
 from cli.runner import run, until_signalled
 from cli.terminal import say, show
@@ -28,6 +28,7 @@ app = typer.Typer(
 app.add_typer(flow_commands.app, name="flows")
 app.add_typer(email_commands.app, name="emails")
 app.add_typer(people.app, name="people")
+app.add_typer(contacts.app, name="contacts")
 
 
 def main() -> None:
@@ -107,6 +108,14 @@ def migrate() -> None:
     from runtime.databases import migrate_database
 
     say(f"the database is at migration {migrate_database(load_settings())}")
+
+
+@app.command()
+def retention() -> None:
+    """Say what the settings keep no longer, and what stays all the same and why. Workers drop it; this does not."""
+    from cli.retention import say_what_goes
+
+    run(say_what_goes(load_settings()))
 
 
 @app.command()

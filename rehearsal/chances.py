@@ -16,7 +16,7 @@ from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from domain.events import EventName
+from domain.event_names import EventName
 from domain.limits import Duration
 
 GOAL = "goal"

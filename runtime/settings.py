@@ -14,7 +14,7 @@ from domain.contacts import EmailAddress
 from domain.messages import Sender
 from integrations.sendgrid.webhook_key import WebhookKey
 from runtime.encryption_keys import EncryptionKey, read_keys
-from runtime.sending_settings import SendingSettings
+from runtime.retention_settings import RetentionSettings
 
 MailerName = Literal["outbox", "sendgrid", "smtp"]
 MIN_KEY_LENGTH = 16
@@ -25,7 +25,7 @@ class SettingsError(Exception):
     """A variable of the environment is wrong: the text names it, its fault and the mend, without its value."""
 
 
-class Settings(SendingSettings):
+class Settings(RetentionSettings):
     """Every variable starts with `CAUCE_`, but the key that SendGrid's own tools read too.
 
     The Temporal connection is not here: `temporalio.envconfig` reads `TEMPORAL_ADDRESS`, `TEMPORAL_NAMESPACE`,
@@ -110,6 +110,9 @@ class Settings(SendingSettings):
     )
     sweep_seconds: float = Field(
         default=5, gt=0, description="pause between two sweeps for what a crash left half done"
+    )
+    segment_refresh_seconds: float = Field(
+        default=60, gt=0, description="how often a segment that a trigger watches is looked at as a whole"
     )
     worker_metrics: str | None = Field(
         default=None,

@@ -15,15 +15,18 @@ from temporalio.client import WorkflowExecutionStatus
 
 from domain.flows import Exit, InDoubt, Outcome, flow_task_queue
 from domain.messages import Settlement
+from runtime.broadcasting import cancel_ended_outside, tell_broadcast
+from runtime.bulk_enrolling import begin_bulk_enrollment, record_ended_outside, tell_bulk_enrollment
 from runtime.dispatch import Dispatcher
 from runtime.encryption import CannotDecrypt
 from runtime.holding import tell_flow
 from runtime.in_turns import in_turns
 from runtime.queue_draining import drain_queue
+from runtime.recurring import tell_schedule
 from runtime.resending import start_resend
 from runtime.runs import RunGone, TemporalRefused, reaching_temporal
 from runtime.temporal import RPC_TIMEOUT
-from store import assignments, enrollments, erasures, events, ledger
+from store import assignments, broadcasts, bulk_enrollments, enrollments, erasures, events, ledger, schedules
 from store.tables import EnrollmentRow, now
 
 logger = logging.getLogger(__name__)
@@ -98,6 +101,24 @@ class Sweep:
                 lambda session, offset: assignments.not_told(session, flows, BATCH, offset),
                 tells.tell_offered,
             ),
+            "bulk_enrollments_begun": await self._finish_each(
+                lambda session, offset: bulk_enrollments.not_begun(session, before, BATCH, offset),
+                lambda job: begin_bulk_enrollment(job, self._client, self._database),
+            ),
+            "bulk_enrollments_told": await self._finish_each(
+                lambda session, offset: bulk_enrollments.not_told(session, before, BATCH, offset),
+                lambda job: tell_bulk_enrollment(job, self._client, self._database),
+            ),
+            "schedules_told": await self._finish_each(
+                lambda session, offset: schedules.not_told(session, before, BATCH, offset),
+                lambda row: tell_schedule(row, self._client, self._database),
+            ),
+            "bulk_enrollments_ended": await record_ended_outside(self._client, closed_since, self._database),
+            "broadcasts_told": await self._finish_each(
+                lambda session, offset: broadcasts.to_tell(session, before, BATCH, offset),
+                lambda row: tell_broadcast(row, self._client, self._database),
+            ),
+            "broadcasts_cancelled": await cancel_ended_outside(self._client, closed_since, self._database),
             "outcomes_recorded": await self._record_abnormal_ends(closed_since),
         }
 

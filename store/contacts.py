@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from pydantic import JsonValue
+from sqlalchemy.orm import make_transient_to_detached
 from sqlmodel import select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -37,12 +38,13 @@ async def upsert_contact(
     words without a date, from `source`, as `record_words` keeps them. The contact stays locked.
     Raises: TooManyAttributes, BeingErased.
     """
-    created = await insert_unless_there(session, ContactRow.model_validate(profile.model_dump()))
-    found = await session.exec(select(ContactRow).where(ContactRow.email == profile.email).with_for_update())
-    contact = found.one_or_none()
-    if contact is None:  # it was erased between the two statements
-        return await upsert_contact(session, profile, consent, source)
-    if not created:
+    contact = await _created(session, profile)
+    created = contact is not None
+    if contact is None:
+        found = await session.exec(select(ContactRow).where(ContactRow.email == profile.email).with_for_update())
+        contact = found.one_or_none()
+        if contact is None:  # it was erased between the two statements
+            return await upsert_contact(session, profile, consent, source)
         if erasure := await erasure_of(session, contact.id):
             raise BeingErased(erasure.id)
         changes = profile.model_dump(exclude_unset=True)
@@ -50,12 +52,21 @@ async def upsert_contact(
         if any(getattr(contact, field) != value for field, value in changes.items()):
             contact.sqlmodel_update(changes, update={"updated_at": now()})
             session.add(contact)
-    else:
-        await link_suppressions(session, contact)
-    await session.flush()
+        await session.flush()
     words = {topic: ConsentState.GRANTED if granted else ConsentState.WITHDRAWN for topic, granted in consent.items()}
     await record_words(session, contact.id, [Word(topic, state, source, "api") for topic, state in words.items()])
     return Upserted(contact, created)
+
+
+async def _created(session: AsyncSession, profile: ContactProfile) -> ContactRow | None:
+    """The contact as it was inserted; None if there is one with this address."""
+    row = ContactRow.model_validate(profile.model_dump())
+    if not await insert_unless_there(session, row):
+        return None
+    make_transient_to_detached(row)
+    session.add(row)
+    await link_suppressions(session, row)
+    return row
 
 
 def merge_attributes(present: Mapping[str, JsonValue], changes: Mapping[str, JsonValue]) -> dict[str, JsonValue]:

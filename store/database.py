@@ -20,6 +20,8 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 _DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+psycopg", "postgres": "postgresql+psycopg"}
 _MIGRATIONS = Path(__file__).parent / "migrations"
+POOL_SIZE = 16
+"""PostgreSQL connections of a process, at the most."""
 
 
 class DatabaseNotReady(Exception):
@@ -135,9 +137,15 @@ def _engine(url: URL) -> AsyncEngine:
         engine = create_async_engine(url, hide_parameters=True)
         _prepare_sqlite(engine.sync_engine)
         return engine
-    # Checked before use: a database that was restarted costs one ping, not one failed request.
+    # Checked before use: a database that was restarted costs one ping, not one failed request. No overflow: it would be
+    # closed after each use, and to connect takes PostgreSQL longer than most of what is asked of it.
     return create_async_engine(
-        url, hide_parameters=True, pool_pre_ping=True, pool_size=10, connect_args={"connect_timeout": 5}
+        url,
+        hide_parameters=True,
+        pool_pre_ping=True,
+        pool_size=POOL_SIZE,
+        max_overflow=0,
+        connect_args={"connect_timeout": 5},
     )
 
 

@@ -6,12 +6,13 @@ from collections.abc import Collection
 from datetime import datetime, timedelta
 
 from pydantic import BaseModel, JsonValue
-from sqlmodel import col, select
+from sqlmodel import col, or_, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from domain.circuit import Probe, Send
 from domain.messages import REACHED, MessageClass, MessageStatus, Receipt, Settlement
-from store.tables import DeliveryEventRow, EnrollmentRow, MessageRow, now
+from store.list_tables import BroadcastRow
+from store.tables import DeliveryEventRow, EnrollmentRow, MessageRow, month_of, now
 
 OPEN = frozenset({MessageStatus.READY, MessageStatus.DEFERRED, MessageStatus.SENDING})
 SETTLED = frozenset({*REACHED, MessageStatus.SKIPPED, MessageStatus.REJECTED})
@@ -35,12 +36,13 @@ class Verdict(BaseModel):
     retry_after: timedelta | None = None
 
 
-async def message_of_step(session: AsyncSession, enrollment_id: str, *names: str) -> MessageRow | None:
+async def message_of_step(session: AsyncSession, enrollment: EnrollmentRow, *names: str) -> MessageRow | None:
     """The message of a step, under any of the names that it has or had."""
     return (
         await session.exec(
             select(MessageRow)
-            .where(MessageRow.enrollment_id == enrollment_id, col(MessageRow.step).in_(names))
+            .where(MessageRow.enrollment_id == enrollment.id, col(MessageRow.step).in_(names))
+            .where(MessageRow.month == month_of(enrollment.created_at))
             .order_by(col(MessageRow.id))
             .with_for_update()
         )
@@ -110,15 +112,17 @@ async def deliveries_of(session: AsyncSession, message_id: str) -> list[Delivery
 async def doubt_abandoned(session: AsyncSession, *, untouched_since: datetime, at_most: int) -> int:
     """List handovers that nobody will report on any more as unconfirmed; answer how many.
 
-    Of an active enrollment the next attempt decides itself, and a provider that knows a repeated message gets it again.
+    Of an active enrollment, or a broadcast that is not over, the next attempt decides itself, and a provider that knows
+    a repeated message gets it again.
     """
     ended = select(EnrollmentRow.id).where(EnrollmentRow.status == "ended")
+    over = select(BroadcastRow.id).where(col(BroadcastRow.ended_at).is_not(None))
     abandoned = await session.exec(
         select(MessageRow)
         .where(
             col(MessageRow.status) == MessageStatus.SENDING,
             col(MessageRow.updated_at) < untouched_since,
-            col(MessageRow.enrollment_id).in_(ended),
+            or_(col(MessageRow.enrollment_id).in_(ended), col(MessageRow.broadcast_id).in_(over)),
         )
         .order_by(col(MessageRow.id))
         .limit(at_most)

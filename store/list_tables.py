@@ -30,9 +30,22 @@ class SegmentMemberRow(SQLModel, table=True):
     __tablename__ = "segment_members"
     __table_args__ = (Index("ix_segment_members_contact", "contact_id"),)
 
-    segment_id: str = uuid(foreign_key="segments.id", primary_key=True)
+    segment_id: str = uuid(foreign_key="segments.id", ondelete="CASCADE", primary_key=True)
     contact_id: str = uuid(foreign_key="contacts.id", primary_key=True)
     since: datetime = moment(default_factory=now)
+
+
+class WatchedSegmentRow(SQLModel, table=True):
+    """A segment that a trigger watches, and how far what is known of its members holds."""
+
+    __tablename__ = "watched_segments"
+
+    segment_id: str = uuid(foreign_key="segments.id", ondelete="CASCADE", primary_key=True)
+    predicate: dict[str, JsonValue] = Field(sa_type=JSON, description="by which its members are known")
+    watching_since: datetime | None = moment(
+        default=None, nullable=True, description="since when who is new has entered; null: its members are not known"
+    )
+    looked_at: datetime | None = moment(default=None, nullable=True, description="when all of it was looked at last")
 
 
 class TriggerRow(SQLModel, table=True):
@@ -49,9 +62,6 @@ class TriggerRow(SQLModel, table=True):
     active: bool = True
     created_at: datetime = moment(default_factory=now)
     updated_at: datetime = moment(default_factory=now)
-    watching_since: datetime | None = moment(
-        default=None, nullable=True, description="of a segment: since when its members are known; null: not yet"
-    )
 
 
 class ImportRow(SQLModel, table=True):
@@ -63,8 +73,18 @@ class ImportRow(SQLModel, table=True):
     idempotency_key: str | None = Field(default=None, unique=True)
     name: str = Field(default="", description="of the file, as its sender calls it")
     dry_run: bool = False
-    options: dict[str, JsonValue] = Field(default_factory=dict, sa_type=JSON, description="columns and what they mean")
+    options: dict[str, JsonValue] = Field(default_factory=dict, sa_type=JSON, description="as its request has them")
+    delimiter: str = Field(default=",", description="of its cells")
+    columns: list[dict[str, JsonValue]] = Field(
+        default_factory=list, sa_type=JSON, description="of the file, in their order: name and target"
+    )
     status: str = Field(default="running", description="running or finished")
+    claim: str | None = Field(
+        default=None, sa_type=String(36), description="of the upload that works on it: no other one may, meanwhile"
+    )
+    claimed_until: datetime | None = moment(
+        default=None, nullable=True, description="the upload says so again and again, as long as it lives"
+    )
     bytes_done: int = Field(
         default=0, sa_type=BigInteger, description="of the file: a resumed import goes on after them"
     )
@@ -108,6 +128,13 @@ class AudienceMemberRow(SQLModel, table=True):
     __table_args__ = (
         UniqueConstraint("audience_id", "contact_id"),
         Index("ix_audience_members_contact", "contact_id"),
+        Index(
+            "ix_audience_members_refused",
+            "audience_id",
+            "position",
+            sqlite_where=text("refused IS NOT NULL"),
+            postgresql_where=text("refused IS NOT NULL"),
+        ),
     )
 
     audience_id: str = uuid(primary_key=True)
@@ -129,11 +156,19 @@ class BulkEnrollmentRow(SQLModel, table=True):
             sqlite_where=text("begun_at IS NULL"),
             postgresql_where=text("begun_at IS NULL"),
         ),
+        Index(
+            "ix_bulk_enrollments_to_tell",
+            "to_tell_since",
+            sqlite_where=text("to_tell_since IS NOT NULL"),
+            postgresql_where=text("to_tell_since IS NOT NULL"),
+        ),
     )
 
     id: str = uuid(default_factory=new_id, primary_key=True)
     flow: str
-    source: dict[str, JsonValue] = Field(sa_type=JSON, description="as domain.audiences has it")
+    source: dict[str, JsonValue] = Field(
+        sa_type=JSON, description="as domain.audiences has it; of contacts by id only how many they were"
+    )
     settings: dict[str, JsonValue] = Field(default_factory=dict, sa_type=JSON)
     pilot: dict[str, JsonValue] | None = Field(default=None, sa_type=JSON, nullable=True)
     per_second: float
@@ -142,7 +177,7 @@ class BulkEnrollmentRow(SQLModel, table=True):
     size: int | None = Field(default=None, description="of the audience; null: not counted yet")
     position: int = Field(default=0, description="how many of the audience were looked at")
     enrolled: int = 0
-    refused: int = 0
+    refusals: dict[str, int] = Field(default_factory=dict, sa_type=JSON, description="how many were refused, by reason")
     stage: int = 0
     gates: list[dict[str, JsonValue]] = Field(
         default_factory=list, sa_type=JSON, description="what each gate found, and who approved"
@@ -153,6 +188,9 @@ class BulkEnrollmentRow(SQLModel, table=True):
     schedule_id: str | None = Field(default=None, sa_type=String(36))
     created_at: datetime = moment(default_factory=now)
     begun_at: datetime | None = moment(default=None, nullable=True, description="when its workflow was started")
+    to_tell_since: datetime | None = moment(
+        default=None, nullable=True, description="when somebody changed it, which its workflow was not told of yet"
+    )
     ended_at: datetime | None = moment(default=None, nullable=True)
 
 
@@ -167,15 +205,23 @@ class BroadcastRow(SQLModel, table=True):
             sqlite_where=text("begun_at IS NULL"),
             postgresql_where=text("begun_at IS NULL"),
         ),
+        Index(
+            "ix_broadcasts_to_tell",
+            "to_tell_since",
+            sqlite_where=text("to_tell_since IS NOT NULL"),
+            postgresql_where=text("to_tell_since IS NOT NULL"),
+        ),
     )
 
     id: str = uuid(default_factory=new_id, primary_key=True)
     name: str
     message: str = Field(description="its template: a folder of emails/broadcast/")
-    source: dict[str, JsonValue] = Field(sa_type=JSON, description="as domain.audiences has it")
+    source: dict[str, JsonValue] = Field(
+        sa_type=JSON, description="as domain.audiences has it; of contacts by id only how many they were"
+    )
     definition: dict[str, JsonValue] = Field(sa_type=JSON, description="as domain.broadcasts has it")
     status: str = Field(description="one of domain.broadcasts.BroadcastStatus")
-    reason: str | None = Field(default=None, description="why it was cancelled or halted")
+    reason: str | None = Field(default=None, description="why it was held or cancelled, if no person did")
     size: int | None = Field(default=None, description="of the audience; null: not counted yet")
     winner: str | None = Field(default=None, description="the variant that the rest of the audience gets")
     idempotency_key: str | None = Field(default=None, unique=True)
@@ -184,6 +230,9 @@ class BroadcastRow(SQLModel, table=True):
     schedule_id: str | None = Field(default=None, sa_type=String(36))
     created_at: datetime = moment(default_factory=now)
     begun_at: datetime | None = moment(default=None, nullable=True, description="when its workflow was started")
+    to_tell_since: datetime | None = moment(
+        default=None, nullable=True, description="when somebody changed it, which its workflow was not told of yet"
+    )
     ended_at: datetime | None = moment(default=None, nullable=True)
 
 
@@ -199,6 +248,9 @@ class ScheduleRow(SQLModel, table=True):
     recurrence: dict[str, JsonValue] = Field(sa_type=JSON, description="as domain.recurrence has it")
     paused: bool = False
     note: str | None = Field(default=None, description="of whoever paused it")
+    pause_to_tell: bool = Field(
+        default=True, description="Temporal is to take over `paused` and `note`; else they stay as they are there"
+    )
     created_at: datetime = moment(default_factory=now)
     updated_at: datetime = moment(default_factory=now)
     told_at: datetime | None = moment(

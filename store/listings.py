@@ -43,6 +43,7 @@ async def page_of_messages(
     before: str | None = None,
     contact_id: str | None = None,
     enrollment_id: str | None = None,
+    broadcast_id: str | None = None,
     status: MessageStatus | None = None,
 ) -> list[MessageRow]:
     """Rows of the ledger older than the id `before`; a filter that is None lets every row through."""
@@ -51,6 +52,8 @@ async def page_of_messages(
         query = query.where(MessageRow.contact_id == contact_id)
     if enrollment_id is not None:
         query = query.where(MessageRow.enrollment_id == enrollment_id)
+    if broadcast_id is not None:
+        query = query.where(MessageRow.broadcast_id == broadcast_id)
     if status is not None:
         query = query.where(MessageRow.status == status)
     return await _page(session, query, MessageRow, limit, before)

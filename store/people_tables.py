@@ -43,6 +43,7 @@ class ApprovalRow(SQLModel, table=True):
         UniqueConstraint("enrollment_id", "step", "content_hash"),
         Index("ix_approvals_status", "status", "id"),
         Index("ix_approvals_contact", "contact_id", "id"),
+        Index("ix_approvals_flow", "flow"),
     )
 
     id: str = uuid(default_factory=new_id, primary_key=True)
@@ -88,6 +89,7 @@ class TaskRow(SQLModel, table=True):
         UniqueConstraint("enrollment_id", "step"),
         Index("ix_tasks_status", "status", "id"),
         Index("ix_tasks_contact", "contact_id", "id"),
+        Index("ix_tasks_flow", "flow"),
     )
 
     id: str = uuid(default_factory=new_id, primary_key=True)
@@ -115,6 +117,7 @@ class AssignmentRow(SQLModel, table=True):
         Index("ix_assignments_person", "person_id", "status"),
         Index("ix_assignments_status", "status", "id"),
         Index("ix_assignments_contact", "contact_id", "id"),
+        Index("ix_assignments_flow", "flow"),
         Index(
             "ix_assignments_load",
             "person_id",

@@ -10,7 +10,7 @@ from typing import Any
 
 import uuid_utils
 from pydantic import JsonValue
-from sqlalchemy import JSON, DateTime, Dialect, Index, String, TypeDecorator, UniqueConstraint, text
+from sqlalchemy import JSON, DateTime, Dialect, Index, String, TypeDecorator, UniqueConstraint, false, text
 from sqlmodel import Field, SQLModel
 
 from domain.consent import ConsentState
@@ -52,9 +52,14 @@ def now() -> datetime:
     return clock() if clock else datetime.now(UTC)
 
 
+def day_of(moment: datetime) -> date:
+    """The day of an aware moment, in UTC."""
+    return moment.astimezone(UTC).date()
+
+
 def month_of(moment: datetime) -> date:
     """The first day of the month of an aware moment, in UTC."""
-    return moment.astimezone(UTC).date().replace(day=1)
+    return day_of(moment).replace(day=1)
 
 
 @contextmanager
@@ -116,7 +121,10 @@ class SuppressionRow(SQLModel, table=True):
     """An address that is not written to. Only its keyed hash is kept, so that it outlives the contact's erasure."""
 
     __tablename__ = "suppressions"
-    __table_args__ = (Index("ix_suppressions_newest", "created_at", "email_hash"),)
+    __table_args__ = (
+        Index("ix_suppressions_newest", "created_at", "email_hash"),
+        Index("ix_suppressions_contact", "contact_id"),
+    )
 
     email_hash: str = Field(primary_key=True)
     reason: SuppressionReason = Field(primary_key=True, sa_type=String(16))
@@ -146,6 +154,14 @@ class EnrollmentRow(SQLModel, table=True):
         ),
         Index("ix_enrollments_contact", "contact_id", "id"),
         Index("ix_enrollments_status", "status", "id"),
+        Index("ix_enrollments_report", "flow", "exit", "last_step", "build", "created_at", "ended_at"),
+        Index(
+            "ix_enrollments_bulk",
+            "bulk_id",
+            "started_at",
+            sqlite_where=text("bulk_id IS NOT NULL"),
+            postgresql_where=text("bulk_id IS NOT NULL"),
+        ),
         Index(
             "ix_enrollments_replacing",
             "replacing_since",
@@ -181,6 +197,9 @@ class EnrollmentRow(SQLModel, table=True):
     exit: str | None = None
     exit_reason: str | None = None
     last_step: str | None = None
+    build: str | None = Field(
+        default=None, description="of the flow's code, that it began on; null until its run has told it"
+    )
     skipped_steps: list[str] = Field(
         default_factory=list,
         sa_type=JSON,
@@ -191,8 +210,11 @@ class EnrollmentRow(SQLModel, table=True):
         default=None, nullable=True, description="what was told to its run since then may have to be told to a new run"
     )
     origin: str = Field(
-        default="api", sa_column_kwargs={"server_default": "api"}, description="api, hand-over, goal or schedule"
+        default="api",
+        sa_column_kwargs={"server_default": "api"},
+        description="api, hand-over, goal, schedule, bulk or trigger",
     )
+    bulk_id: str | None = Field(default=None, sa_type=String(36), description="the bulk enrollment that it is part of")
     requested_by: str | None = Field(
         default=None, sa_type=String(36), description="the person of the team who had the contact enrolled"
     )
@@ -268,7 +290,8 @@ class EventRow(SQLModel, table=True):
     __table_args__ = (
         Index("ix_events_contact", "contact_id", "received_at"),
         Index("ix_events_happened", "contact_id", "occurred_at", "id"),
-        Index("ix_events_named", "contact_id", "name", "occurred_at"),
+        # By name first: it answers for one contact as well, and for all of them it reads the events of this name alone.
+        Index("ix_events_named", "name", "contact_id", "occurred_at"),
         Index(
             "ix_events_undelivered",
             "received_at",
@@ -286,6 +309,47 @@ class EventRow(SQLModel, table=True):
     delivered_at: datetime | None = moment(default=None, nullable=True)
 
 
+_WHAT_CAME = ("status", "opened", "clicked", "machine_opened", "machine_clicked")
+_WHY_NOT = text("entered_on IS NOT NULL AND status IN ('deferred', 'dropped', 'rejected', 'skipped', 'unconfirmed')")
+_OF_BROADCAST_OPEN = text("broadcast_id IS NOT NULL AND status IN ('deferred', 'ready', 'sending')")
+_REPORTED = (
+    # Each has all that a report counts, in the order in which it is grouped: no row is read, and nothing sorted. With a
+    # day in place of a moment most entries are alike: PostgreSQL keeps those but once.
+    Index(
+        "ix_messages_report",
+        "flow",
+        "step",
+        "message",
+        *_WHAT_CAME,
+        "build",
+        "month",
+        "entered_on",
+        sqlite_where=text("entered_on IS NOT NULL"),
+        postgresql_where=text("entered_on IS NOT NULL"),
+    ),
+    Index(
+        "ix_messages_why_not",
+        "flow",
+        "step",
+        "status",
+        "reason",
+        "build",
+        "month",
+        "entered_on",
+        sqlite_where=_WHY_NOT,
+        postgresql_where=_WHY_NOT,
+    ),
+    Index(
+        "ix_messages_broadcast",
+        "broadcast_id",
+        "variant",
+        *_WHAT_CAME,
+        sqlite_where=text("broadcast_id IS NOT NULL"),
+        postgresql_where=text("broadcast_id IS NOT NULL"),
+    ),
+)
+
+
 class MessageRow(SQLModel, table=True):
     """The ledger: one row for each enrollment and step that sends, and for each contact of a broadcast."""
 
@@ -296,6 +360,14 @@ class MessageRow(SQLModel, table=True):
         Index("ix_messages_contact", "contact_id", "id"),
         Index("ix_messages_status", "status", "id"),
         Index("ix_messages_handed_over", "contact_id", "handed_over_at"),
+        *_REPORTED,
+        Index(
+            "ix_messages_broadcast_open",
+            "broadcast_id",
+            "deferred_until",
+            sqlite_where=_OF_BROADCAST_OPEN,
+            postgresql_where=_OF_BROADCAST_OPEN,
+        ),
         Index(
             "ix_messages_resend_asked",
             "resend_asked_at",
@@ -317,11 +389,19 @@ class MessageRow(SQLModel, table=True):
         default=None, sa_type=String(36), description="of the team, who gets it in place of the contact"
     )
     step: str
+    entered_on: date | None = Field(
+        default=None, description="the day, in UTC, on which the contact entered the flow; null: in no flow's report"
+    )
+    build: str | None = Field(default=None, description="as its enrollment has it")
     variant: str | None = Field(default=None, description="of a broadcast that tests subjects")
     message: str | None = Field(default=None, description="its template: a folder of the flow in emails/")
     message_class: MessageClass | None = Field(default=None, sa_type=String(16))
     topic: str | None = None
     status: MessageStatus = Field(sa_type=String(16))
+    opened: bool = Field(default=False, sa_column_kwargs={"server_default": false()}, description="by a person")
+    clicked: bool = Field(default=False, sa_column_kwargs={"server_default": false()}, description="by a person")
+    machine_opened: bool = Field(default=False, sa_column_kwargs={"server_default": false()})
+    machine_clicked: bool = Field(default=False, sa_column_kwargs={"server_default": false()})
     handovers: int = Field(
         default=0, description="how often it was handed to a provider: more than once only if it was surely not taken"
     )

@@ -131,6 +131,8 @@ def entered(row: EnrollmentRow, known: Known) -> str:
         "hand-over": f"handed over by {known.flow(row.came_from)}",
         "goal": f"since {known.flow(row.came_from)} reached its goal",
         "schedule": "by its daily schedule",
+        "trigger": "by a trigger",
+        "bulk": "with others, by a bulk enrollment",
     }
     return f"Entered {row.flow}, {ways.get(row.origin, row.origin)}"
 
@@ -153,7 +155,7 @@ def ended(row: EnrollmentRow, _known: Known) -> str:
 
 def message(row: MessageRow, known: Known) -> str:
     if row.person_id is None:
-        which = f"Email {row.step}"
+        which = f"Email {row.step}" + (" of a broadcast" if row.broadcast_id else "")
     else:
         which = f"Email to {known.person(row.person_id)} of the team about {row.step.split('/')[0]}"
     why = f": {row.reason}" if row.reason else ""

@@ -16,7 +16,8 @@ from temporalio.worker import Worker, WorkerDeploymentConfig
 
 from activities.enrollments import EnrollmentActivities
 from activities.outgoing import Outgoing
-from domain.flows import FlowType, flow_task_queue
+from domain.broadcasts import FLOW as BROADCAST
+from domain.flows import FlowSettings, FlowType, flow_task_queue
 from emails.templates import Templates
 from emails.topics import Topics
 from runtime.databases import open_database
@@ -27,13 +28,17 @@ from runtime.settings import Settings
 from runtime.sweep import Sweep
 from runtime.temporal import connect, metrics_runtime, temporal_address, worker_identity
 from store.database import Database
+from worker.broadcasting import broadcasting
 from worker.erasing import erasing
+from worker.listing import listing
 from worker.outgoing import make_outgoing
 from worker.private_failures import PrivateFailures
+from worker.retaining import require_enough, retaining
 from worker.scheduling import scheduling
 from worker.serving import UNVERSIONED, serving
 from worker.sweeping import keep_mirror_told, keep_sweeping
 from worker.together import at_work
+from worker.watching import watching
 from workflows.builds import build_id
 from workflows.discovery import FlowClass, discover_flows, workflow_runner
 
@@ -57,8 +62,11 @@ async def run_worker(settings: Settings, stop: asyncio.Event, only: Collection[s
     templates = Templates.load()
     for name, flow in flows.items():
         templates.check(name, flow.settings_model)
+    templates.check(BROADCAST, FlowSettings)
     templates.check_people()
     Topics.load()
+    about = {name: flow.about for name, flow in flows.items()}
+    require_enough(settings, about)
     database = open_database(settings)
     outgoing = make_outgoing(settings)
     try:
@@ -67,7 +75,6 @@ async def run_worker(settings: Settings, stop: asyncio.Event, only: Collection[s
         client = await _connect(settings, stop)
         if client is None:
             return
-        about = {name: flow.about for name, flow in flows.items()}
         if only:
             async with conducting(client, database, {name: flows[name] for name in only}, known=about):
                 logger.info("worker is ready", extra={"only": list(only)})
@@ -76,7 +83,11 @@ async def run_worker(settings: Settings, stop: asyncio.Event, only: Collection[s
         async with (
             working(client, settings, database, outgoing, templates, flows),
             scheduling(client, database, about),
+            listing(client, database, about),
+            broadcasting(client, settings, database, outgoing, templates),
             erasing(client, settings, database, about),
+            retaining(settings, database),
+            watching(client, settings, database, about),
         ):
             logger.info("worker is ready", extra={"flows": list(flows), "mailers": list(outgoing.mailers)})
             sweep = Sweep(Dispatcher(database, client, about))

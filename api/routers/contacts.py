@@ -10,7 +10,7 @@ from fastapi import APIRouter, Depends, Query, Response
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from api.consenting import tell_following
+from api.consenting import tell_following, with_triggered
 from api.contact_request import ContactRequest
 from api.content import require_json
 from api.problems import A_BEING_ERASED, answers, not_found
@@ -96,6 +96,7 @@ async def upsert_contact(contact: ContactRequest, response: Response, services: 
     """
     async with services.database.write() as session:
         row, created, following = await contact.keep(session, services, "body")
+        following = await with_triggered(session, services, row, following)
         view = await _view(session, row)
     await tell_following(services, following)
     response.status_code = 201 if created else 200

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Annotated
+from typing import Annotated, NamedTuple
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Header, Response
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from api.acting import PersonIfSaid
 from api.asked_people import require_people_to_ask
-from api.consenting import Following, tell_following
-from api.contact_request import ContactRequest
+from api.consenting import Following, tell_following, with_triggered
+from api.contact_request import ContactRequest, Kept
 from api.content import require_json
 from api.enrollment_view import EnrollmentView, as_enrolled, enrollment_url
+from api.flow_settings import checked_settings
 from api.openapi import exactly_one
-from api.problems import ProblemError, answers, invalid_request, key_reused, not_found
+from api.problems import ProblemError, answers, key_reused, not_found
 from api.routers.flows import flow_named
 from api.telling import tell
 from api.wiring import Services, Wired
@@ -26,6 +27,7 @@ from domain.flows import FlowSettings
 from domain.limits import JsonObject
 from domain.people import Person
 from store.enrollments import AlreadyActive, KeyReused, NotYetAgain, enroll, enrollment_by_key
+from store.holds import began_held, is_held
 from store.tables import ContactRow, EnrollmentRow
 from workflows.discovery import FlowClass
 
@@ -59,15 +61,14 @@ class EnrollmentRequest(BaseModel):
             raise ValueError("give either contact_id or contact")
         return self
 
-    async def contact_row(self, session: AsyncSession, services: Services) -> tuple[ContactRow, Following]:
-        """The contact, and what follows from what they agree to. Raises: ProblemError 404 for an unknown id, 422."""
+    async def keep_contact(self, session: AsyncSession, services: Services) -> Kept:
+        """The contact, with what they agree to. Raises: ProblemError 404 for an unknown id, 422."""
         if self.contact is not None:
-            kept = await self.contact.keep(session, services, "body", "contact")
-            return kept.contact, kept.following
+            return await self.contact.keep(session, services, "body", "contact")
         row = await session.get(ContactRow, str(self.contact_id))
         if row is None:
             raise not_found("contact with this id")
-        return row, Following()
+        return Kept(row, False, Following())
 
     def hash_for(self, flow: str) -> str:
         """Tells one request from another under the same idempotency key."""
@@ -109,18 +110,29 @@ async def enroll_contact(
     as `Cauce-Person` says, does not decide on the approvals that the flow asks for, unless its settings let them.
     """
     chosen = flow_named(flow, services)
-    settings = _settings(chosen, request)
+    settings = checked_settings(chosen, request.settings)
     try:
-        row, made, following = await _store(services, flow, chosen, request, settings, asker, idempotency_key)
+        stored = await _store(services, flow, chosen, request, settings, asker, idempotency_key)
     except (AlreadyActive, NotYetAgain, KeyReused) as refusal:
         services.metrics.enrollments.labels("refused").inc()
         raise _problem(refusal) from None
-    services.metrics.enrollments.labels("enrolled" if made else "repeated").inc()
+    row = stored.row
+    services.metrics.enrollments.labels("enrolled" if stored.made else "repeated").inc()
     if row.status == "active" and row.started_at is None:
-        await tell(services.dispatcher.start(row), f"enrollment {row.id}")
-    await tell_following(services, following)
+        held = stored.held if stored.made else None
+        await tell(services.dispatcher.start(row, held=held), f"enrollment {row.id}")
+    await tell_following(services, stored.following)
     response.headers["Location"] = enrollment_url(row.id)
-    return await as_enrolled(services, row)
+    return as_enrolled(services, row, held=stored.held)
+
+
+class _Stored(NamedTuple):
+    """`made`: by this request; `held`: when it was made; `following` is of what the contact agrees to."""
+
+    row: EnrollmentRow
+    made: bool
+    held: bool
+    following: Following
 
 
 async def _store(
@@ -131,36 +143,30 @@ async def _store(
     settings: FlowSettings,
     asker: Person | None,
     idempotency_key: str | None,
-) -> tuple[EnrollmentRow, bool, Following]:
-    """The enrollment, whether this request made it, and what follows from what the contact agrees to."""
+) -> _Stored:
     request_hash = request.hash_for(flow)
     async with services.database.write() as session:
         # Before the contact is touched: a repeated request changes nothing.
         known = await enrollment_by_key(session, flow, idempotency_key, request_hash)
         if known is not None:
-            return known, False, Following()
+            return _Stored(known, made=False, held=await began_held(session, known), following=Following())
         await require_people_to_ask(session, settings)
-        contact, following = await request.contact_row(session, services)
+        kept = await request.keep_contact(session, services)
         row = await enroll(
             session,
             flow=flow,
-            contact_id=contact.id,
+            contact_id=kept.contact.id,
             settings=settings.model_dump(mode="json", exclude_unset=True),
             reenroll_after=chosen.about.reenroll_after,
             idempotency_key=idempotency_key,
             request_hash=request_hash,
             requested_by=asker.id if asker else None,
+            is_new=kept.created,
         )
-    return row, True, following
-
-
-def _settings(flow: FlowClass, request: EnrollmentRequest) -> FlowSettings:
-    """What the caller set, checked. Raises: ProblemError 422, naming the setting."""
-    try:
-        return flow.settings_model.model_validate(request.settings)
-    except ValidationError as error:
-        faults = error.errors(include_url=False, include_input=False, include_context=False)
-        raise invalid_request([{**fault, "loc": ("body", "settings", *fault["loc"])} for fault in faults]) from None
+        following = kept.following
+        if request.contact is not None:
+            following = await with_triggered(session, services, kept.contact, following)
+        return _Stored(row, made=True, held=await is_held(session, row), following=following)
 
 
 def _problem(refusal: AlreadyActive | NotYetAgain | KeyReused) -> ProblemError:

@@ -14,14 +14,16 @@ from api.moments import PastMoment
 from api.openapi import exactly_one
 from api.problems import A_BEING_ERASED, ProblemError, answers, not_found
 from api.telling import tell
+from api.triggering import tell_triggered, triggered_by
 from api.wiring import Wired
 from domain.contacts import EmailAddress
-from domain.events import ERASED, EventName
+from domain.event_names import EventName
+from domain.events import ERASED
 from domain.limits import JsonObject
 from store.contacts import contact_by_email
 from store.erasures import require_no_erasure
 from store.events import record_event
-from store.tables import ContactRow, EventRow, new_id, now
+from store.tables import ContactRow, EnrollmentRow, EventRow, new_id, now
 
 router = APIRouter(prefix="/v1/events", tags=["events"])
 
@@ -90,8 +92,10 @@ class EventTaken(BaseModel):
 async def take_event(event: EventRequest, services: Wired) -> EventTaken:
     """Take an event: it is stored now, and told to each of the contact's enrollments that waits for it.
 
+    Triggers that it sets off enroll the contact at once; the enrollment that it begins is not told of it.
     `unsubscribed`, `bounced` and `complained` end all of the contact's enrollments, and suppress the address.
     """
+    triggered: list[EnrollmentRow] = []
     async with services.database.write() as session:
         contact = await event.contact_row(session)
         await require_no_erasure(session, contact.id)
@@ -104,11 +108,14 @@ async def take_event(event: EventRequest, services: Wired) -> EventTaken:
         )
         new = await record_event(session, contact, row)
         first = row if new else await session.get_one(EventRow, event.id)
+        if new:
+            triggered = await triggered_by(session, services, contact, row)
     if (first.contact_id, first.name) != (row.contact_id, row.name):
         raise _reused()
     services.metrics.events.labels("recorded" if new else "repeated").inc()
     if new:
         await tell(services.dispatcher.deliver(row), f"event of contact {row.contact_id}")
+    await tell_triggered(services, triggered)
     return EventTaken(id=row.id)
 
 

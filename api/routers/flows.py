@@ -32,6 +32,9 @@ class FlowView(BaseModel):
     reenroll_after: timedelta | None = Field(
         description="since the last enrollment ended; null: a contact enters once only"
     )
+    triggers: list[str] = Field(
+        description="what enrolls contacts in it by itself, as its code declares: /v1/flows/{flow}/triggers has all"
+    )
     held: bool = Field(description="none of its enrollments starts anything: hold and resume change it")
     settings_schema: dict[str, Any] = Field(description="JSON Schema of the settings that an enrollment may change")
 
@@ -96,6 +99,7 @@ def _view(name: str, flow: FlowClass, held: bool) -> FlowView:
         owner=flow.about.owner,
         listens=sorted(flow.about.listens),
         reenroll_after=flow.about.reenroll_after,
+        triggers=[trigger.in_words() for trigger in flow.about.triggers],
         held=held,
         settings_schema=flow.settings_model.model_json_schema(),
     )

@@ -1,4 +1,4 @@
-"""The message ledger: what became of each message that a flow meant to send, why, and what people do about doubts."""
+"""The message ledger: what became of each message that a flow or a broadcast meant to send, why, and what people do about doubts."""
 
 from __future__ import annotations
 
@@ -33,9 +33,12 @@ class MessageView(BaseModel):
     model_config = ConfigDict(from_attributes=True)
 
     id: str
-    enrollment_id: str
+    flow: str = Field(description="its flow, or `broadcast`", examples=["onboarding"])
+    enrollment_id: str | None = Field(description="null: of a broadcast")
+    broadcast_id: str | None
     contact_id: str
-    step: str = Field(examples=["welcome"])
+    step: str = Field(description="of a broadcast: its message", examples=["welcome"])
+    variant: str | None = Field(description="of a broadcast that tests subjects")
     message: str | None = Field(description="its template; null: of mail to people of the team", examples=["welcome"])
     message_class: MessageClass | None
     topic: str | None = Field(examples=["onboarding"])
@@ -81,6 +84,7 @@ class ExplainedMessage(MessageView):
 class MessagesRequest(PageRequest):
     contact_id: UUID | None = None
     enrollment_id: UUID | None = None
+    broadcast_id: UUID | None = None
     status: MessageStatus | None = None
 
 
@@ -104,6 +108,7 @@ async def list_messages(query: Annotated[MessagesRequest, Query()], services: Wi
             before=query.before(),
             contact_id=str(query.contact_id) if query.contact_id else None,
             enrollment_id=str(query.enrollment_id) if query.enrollment_id else None,
+            broadcast_id=str(query.broadcast_id) if query.broadcast_id else None,
             status=query.status,
         )
     return Page(
@@ -151,9 +156,10 @@ async def settle_message(
                 return MessageView.model_validate(row)
             raise _settled(row)
         if request.outcome is Settlement.RESEND:
-            enrollment = await session.get_one(EnrollmentRow, row.enrollment_id)
-            if row.message is None or enrollment.exit not in (None, "completed"):
-                raise _not_again(row, enrollment)
+            enrollment = await session.get(EnrollmentRow, row.enrollment_id) if row.enrollment_id else None
+            left = enrollment.exit if enrollment and enrollment.exit != "completed" else None
+            if row.message is None or left is not None:
+                raise _not_again(row, left)
         settle_doubt(row, request.outcome, by, request.note)
         session.add(row)
         view = MessageView.model_validate(row)
@@ -168,6 +174,6 @@ def _settled(row: MessageRow) -> ProblemError:
     )
 
 
-def _not_again(row: MessageRow, enrollment: EnrollmentRow) -> ProblemError:
-    why = f"its enrollment ended: {enrollment.exit}" if row.message else "mail to people comes again by reminders"
+def _not_again(row: MessageRow, exit_: str | None) -> ProblemError:
+    why = f"its enrollment ended: {exit_}" if row.message else "mail to people comes again by reminders"
     return ProblemError(409, "not-resent", "The message cannot be resent", f"{why}: settle it as sent or not_sent")

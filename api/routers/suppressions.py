@@ -15,6 +15,7 @@ from api.content import require_json
 from api.paging import Page
 from api.problems import ProblemError, answers, not_found
 from api.telling import tell
+from api.triggering import tell_triggered, triggered_by
 from api.wiring import Wired
 from domain.consent import ConsentState
 from domain.contacts import EmailAddress
@@ -118,16 +119,18 @@ async def suppress_address(request: SuppressionRequest, response: Response, serv
 
     `unsubscribed`, `hard_bounce` and `complaint` also do what the event would: they end all enrollments of the contact.
     """
-    event = None
+    event, triggered = None, []
     async with services.database.write() as session:
         new = await suppress(session, request.email, request.reason, API, request.note)
         contact = await contact_by_email(session, request.email) if new else None
         if contact is not None and request.reason in _EVENTS:
             event = EventRow(id=new_id(), contact_id=contact.id, name=_EVENTS[request.reason], occurred_at=now())
             await record_event(session, contact, event)
+            triggered = await triggered_by(session, services, contact, event)
         (row,) = await page_of_suppressions(session, limit=1, email=request.email, reason=request.reason)
     if event is not None:
         await tell(services.dispatcher.deliver(event), f"event {event.id}")
+    await tell_triggered(services, triggered)
     response.status_code = 201 if new else 200
     return SuppressionView.model_validate(row)
 

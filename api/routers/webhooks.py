@@ -14,12 +14,13 @@ from api.content import require_json
 from api.problems import ProblemError, answers
 from api.security import bearer_scheme, require_key
 from api.telling import tell
+from api.triggering import tell_triggered
 from api.wiring import Services, Wired
 from domain.deliveries import DeliveryEvent, DeliveryKind
 from integrations.sendgrid.events import read_events
 from integrations.sendgrid.webhook_key import SIGNATURE_HEADER, TIMESTAMP_HEADER
 from store.deliveries import in_chunks, keep_deliveries
-from store.tables import EventRow, now
+from store.tables import EnrollmentRow, EventRow, now
 
 router = APIRouter(prefix="/v1/webhooks", tags=["webhooks"])
 
@@ -72,10 +73,12 @@ async def take_sendgrid_events(
     is kept: SendGrid would only repeat for a day what is refused.
     """
     received = await asyncio.to_thread(read_events, body, now())
-    new, to_tell = await _keep(services, received)
+    new, to_tell, triggered = await _keep(services, received)
     _count(services, received, new)
     if to_tell:
         afterwards.add_task(_tell, services, to_tell)
+    if triggered:
+        afterwards.add_task(tell_triggered, services, triggered)
     kinds = Counter(event.kind for event in received)
     return EventsTaken(
         received=len(received),
@@ -86,17 +89,21 @@ async def take_sendgrid_events(
     )
 
 
-async def _keep(services: Services, received: list[DeliveryEvent]) -> tuple[list[DeliveryEvent], list[EventRow]]:
+async def _keep(
+    services: Services, received: list[DeliveryEvent]
+) -> tuple[list[DeliveryEvent], list[EventRow], list[EnrollmentRow]]:
     """What was kept stays kept if a later chunk fails: SendGrid repeats all of it, and the sweep tells the flows."""
     flows = {name: flow.about for name, flow in services.flows.items()}
     new: list[DeliveryEvent] = []
     to_tell: list[EventRow] = []
+    triggered: list[EnrollmentRow] = []
     for chunk in in_chunks(received):
         async with services.database.write() as session:
             kept = await keep_deliveries(session, chunk, flows, count_automated=services.settings.count_automated)
         new += kept.new
         to_tell += kept.to_tell
-    return new, to_tell
+        triggered += kept.triggered
+    return new, to_tell, triggered
 
 
 async def _tell(services: Services, events: list[EventRow]) -> None:

@@ -17,7 +17,7 @@ from sqlmodel import SQLModel
 from temporalio.testing import WorkflowEnvironment
 
 from domain.contacts import Contact
-from domain.flows import enrollment_workflow_id
+from domain.flows import FlowSettings, enrollment_workflow_id
 from domain.messages import MessageClass
 from domain.people import Person
 from emails.folder import PEOPLE, read_messages
@@ -124,12 +124,14 @@ async def _asked(api: Caller, office: Office) -> tuple[Person, list[str]]:
 def _to_contact(api: Caller, templates: Templates, flow: str, message: str, contact: Contact) -> Rendered:
     links = api.services.links
     transactional = templates.message(flow, message).message_class is MessageClass.TRANSACTIONAL
+    # A broadcast is no flow, and has no settings.
+    settings = api.services.flows[flow].settings_model() if flow in api.services.flows else FlowSettings()
     return templates.render(
         flow,
         message,
         contact=contact,
         sender=api.services.settings.sender,
-        settings=api.services.flows[flow].settings_model(),
+        settings=settings,
         unsubscribe_url=None if transactional else links.unsubscribe_url(contact.id),
         links={"confirm_url": links.confirm_url(contact.id)},
     )

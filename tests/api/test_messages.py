@@ -68,9 +68,12 @@ async def test_messages_are_listed_newest_first_a_page_at_a_time(api: Caller) ->
     message = rest["items"][0]
     assert message == {
         "id": message["id"],
+        "flow": "onboarding",
         "enrollment_id": first["id"],
+        "broadcast_id": None,
         "contact_id": first["contact_id"],
         "step": "welcome",
+        "variant": None,
         "message": "welcome",
         "message_class": "relationship",
         "topic": "onboarding",

@@ -18,7 +18,16 @@ from tests.store.canary import Canary, everything
 
 OUTLIVING = {"suppressions", "erasures"}
 OF_THE_TEAM = {"people", "lead_rules", "rule_shares", "providers"}
-OF_MANY = {"segments", "triggers", "imports", "import_faults", "bulk_enrollments", "broadcasts", "schedules"}
+OF_MANY = {
+    "segments",
+    "watched_segments",
+    "triggers",
+    "imports",
+    "import_faults",
+    "bulk_enrollments",
+    "broadcasts",
+    "schedules",
+}
 """Tables that hold nothing of any contact."""
 REFERENCES = ("contact_id", "enrollment_id", "message_id", "approval_id", "question_id", "target", "email_hash")
 

@@ -628,6 +628,8 @@ async def test_a_page_of_thousands_of_events_is_read_from_an_index(database: Dat
         (query,) = (each for each in statements if "FROM events" in each[0])
         explain = "EXPLAIN QUERY PLAN" if database.url.get_backend_name() == "sqlite" else "EXPLAIN"
         plan = str((await connection.exec_driver_sql(f"{explain} {query[0]}", query[1])).all())
-    assert "ix_events_happened" in plan
-    assert "Sort" not in plan
+    # PostgreSQL names the index of each month by its columns.
+    assert "ix_events_happened" in plan or "contact_id_occurred_at_id_idx" in plan
+    assert "Seq Scan" not in plan
+    assert "Sort  (cost" not in plan
     assert "TEMP B-TREE" not in plan

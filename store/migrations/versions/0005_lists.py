@@ -15,7 +15,14 @@ depends_on = None
 
 def upgrade() -> None:
     _messages()
-    op.create_index("ix_events_named", "events", ["contact_id", "name", "occurred_at"])
+    op.create_index("ix_events_named", "events", ["name", "contact_id", "occurred_at"])
+    op.create_index("ix_suppressions_contact", "suppressions", ["contact_id"])
+    op.add_column("enrollments", _id("bulk_id", nullable=True))
+    in_bulk = sa.text("bulk_id IS NOT NULL")
+    columns = ["bulk_id", "started_at"]
+    op.create_index("ix_enrollments_bulk", "enrollments", columns, sqlite_where=in_bulk, postgresql_where=in_bulk)
+    _reports()
+    _broadcasts()
     _segments()
     _imports()
     _jobs()
@@ -68,6 +75,46 @@ def _messages() -> None:
         table.create_unique_constraint("messages_broadcast_id_contact_id_month_key", columns)
 
 
+_ACTS = ("opened", "clicked")
+_WHAT_CAME = ("status", *_ACTS, *(f"machine_{act}" for act in _ACTS))
+
+
+def _reports() -> None:
+    op.add_column("enrollments", _text("build", nullable=True))
+    op.add_column("messages", sa.Column("entered_on", sa.Date(), nullable=True))
+    op.add_column("messages", _text("build", nullable=True))
+    for name in _WHAT_CAME[1:]:
+        op.add_column("messages", sa.Column(name, sa.Boolean(), nullable=False, server_default=sa.false()))
+    postgresql = op.get_bind().dialect.name == "postgresql"
+    day = "(created_at AT TIME ZONE 'UTC')::date" if postgresql else "date(created_at)"
+    entered = f"SELECT {day} FROM enrollments WHERE enrollments.id = messages.enrollment_id"  # noqa: S608 (ours)
+    op.execute(f"UPDATE messages SET entered_on = ({entered}) WHERE person_id IS NULL")  # noqa: S608 (ours)
+    for act in _ACTS:
+        for column, by in ((act, "automated IS NULL"), (f"machine_{act}", "automated IS NOT NULL")):
+            acted = f"SELECT message_id FROM delivery_events WHERE kind = '{act}' AND {by}"  # noqa: S608 (ours)
+            acted += " AND message_id IS NOT NULL"
+            counts = "status NOT IN ('skipped', 'rejected')"
+            op.execute(f"UPDATE messages SET {column} = true WHERE id IN ({acted}) AND {counts}")  # noqa: S608 (ours)
+    columns = ["flow", "exit", "last_step", "build", "created_at", "ended_at"]
+    op.create_index("ix_enrollments_report", "enrollments", columns)
+    why_not = "entered_on IS NOT NULL AND status IN ('deferred', 'dropped', 'rejected', 'skipped', 'unconfirmed')"
+    for name, columns, where in (
+        ("report", ["flow", "step", "message", *_WHAT_CAME, "build", "month", "entered_on"], "entered_on IS NOT NULL"),
+        ("why_not", ["flow", "step", "status", "reason", "build", "month", "entered_on"], why_not),
+        ("broadcast", ["broadcast_id", "variant", *_WHAT_CAME], "broadcast_id IS NOT NULL"),
+    ):
+        only = sa.text(where)
+        op.create_index(f"ix_messages_{name}", "messages", columns, sqlite_where=only, postgresql_where=only)
+    for table in ("approvals", "tasks", "assignments"):
+        op.create_index(f"ix_{table}_flow", table, ["flow"])
+
+
+def _broadcasts() -> None:
+    is_open = sa.text("broadcast_id IS NOT NULL AND status IN ('deferred', 'ready', 'sending')")
+    name, columns = "ix_messages_broadcast_open", ["broadcast_id", "deferred_until"]
+    op.create_index(name, "messages", columns, sqlite_where=is_open, postgresql_where=is_open)
+
+
 def _segments() -> None:
     op.create_table(
         "segments",
@@ -86,10 +133,19 @@ def _segments() -> None:
         _id("contact_id"),
         _moment("since"),
         sa.PrimaryKeyConstraint("segment_id", "contact_id"),
-        sa.ForeignKeyConstraint(["segment_id"], ["segments.id"]),
+        sa.ForeignKeyConstraint(["segment_id"], ["segments.id"], ondelete="CASCADE"),
         sa.ForeignKeyConstraint(["contact_id"], ["contacts.id"]),
     )
     op.create_index("ix_segment_members_contact", "segment_members", ["contact_id"])
+    op.create_table(
+        "watched_segments",
+        _id("segment_id"),
+        _json("predicate"),
+        _moment("watching_since", nullable=True),
+        _moment("looked_at", nullable=True),
+        sa.PrimaryKeyConstraint("segment_id"),
+        sa.ForeignKeyConstraint(["segment_id"], ["segments.id"], ondelete="CASCADE"),
+    )
     op.create_table(
         "triggers",
         _id("id"),
@@ -100,7 +156,6 @@ def _segments() -> None:
         _yes_or_no("active"),
         _moment("created_at"),
         _moment("updated_at"),
-        _moment("watching_since", nullable=True),
         sa.PrimaryKeyConstraint("id"),
         sa.ForeignKeyConstraint(["segment_id"], ["segments.id"]),
     )
@@ -115,7 +170,11 @@ def _imports() -> None:
         _text("name"),
         _yes_or_no("dry_run"),
         _json("options"),
+        _text("delimiter"),
+        _json("columns"),
         _text("status"),
+        _id("claim", nullable=True),
+        _moment("claimed_until", nullable=True),
         sa.Column("bytes_done", sa.BigInteger(), nullable=False),
         _text("digest"),
         _number("lines"),
@@ -162,6 +221,9 @@ def _jobs() -> None:
         sa.ForeignKeyConstraint(["contact_id"], ["contacts.id"]),
     )
     op.create_index("ix_audience_members_contact", "audience_members", ["contact_id"])
+    refused, columns = sa.text("refused IS NOT NULL"), ["audience_id", "position"]
+    name = "ix_audience_members_refused"
+    op.create_index(name, "audience_members", columns, sqlite_where=refused, postgresql_where=refused)
     op.create_table(
         "bulk_enrollments",
         _text("flow"),
@@ -174,9 +236,10 @@ def _jobs() -> None:
         _number("size", nullable=True),
         _number("position"),
         _number("enrolled"),
-        _number("refused"),
+        _json("refusals"),
         _number("stage"),
         _json("gates"),
+        _moment("to_tell_since", nullable=True),
         *_asked_for(),
         sa.UniqueConstraint("flow", "idempotency_key"),
     )
@@ -190,6 +253,7 @@ def _jobs() -> None:
         _text("reason", nullable=True),
         _number("size", nullable=True),
         _text("winner", nullable=True),
+        _moment("to_tell_since", nullable=True),
         *_asked_for(),
         sa.UniqueConstraint("idempotency_key"),
     )
@@ -197,6 +261,10 @@ def _jobs() -> None:
     for table in ("bulk_enrollments", "broadcasts"):
         name = f"ix_{table}_not_begun"
         op.create_index(name, table, ["created_at"], sqlite_where=not_begun, postgresql_where=not_begun)
+    to_tell = sa.text("to_tell_since IS NOT NULL")
+    for table in ("bulk_enrollments", "broadcasts"):
+        name = f"ix_{table}_to_tell"
+        op.create_index(name, table, ["to_tell_since"], sqlite_where=to_tell, postgresql_where=to_tell)
     op.create_table(
         "schedules",
         _id("id"),
@@ -206,6 +274,7 @@ def _jobs() -> None:
         _json("recurrence"),
         _yes_or_no("paused"),
         _text("note", nullable=True),
+        _yes_or_no("pause_to_tell"),
         _moment("created_at"),
         _moment("updated_at"),
         _moment("told_at", nullable=True),
@@ -240,16 +309,28 @@ def downgrade() -> None:
         "import_faults",
         "imports",
         "triggers",
+        "watched_segments",
         "segment_members",
         "segments",
     ):
         op.drop_table(name)
+    op.drop_index("ix_suppressions_contact", "suppressions")
     op.drop_index("ix_events_named", "events")
+    for table in ("approvals", "tasks", "assignments"):
+        op.drop_index(f"ix_{table}_flow", table)
+    for name in ("report", "why_not", "broadcast", "broadcast_open"):
+        op.drop_index(f"ix_messages_{name}", "messages")
+    op.drop_index("ix_enrollments_report", "enrollments")
+    op.drop_column("enrollments", "build")
+    for name in (*_WHAT_CAME[1:], "build", "entered_on"):
+        op.drop_column("messages", name)
+    op.drop_index("ix_enrollments_bulk", "enrollments")
+    op.drop_column("enrollments", "bulk_id")
     op.execute("DELETE FROM messages WHERE enrollment_id IS NULL")
-    with op.batch_alter_table("messages") as table:
-        table.drop_constraint("messages_broadcast_id_contact_id_month_key", type_="unique")
-        table.drop_constraint("messages_enrollment_id_step_month_key", type_="unique")
-        table.create_unique_constraint("messages_enrollment_id_step_key", ["enrollment_id", "step"])
-        table.alter_column("enrollment_id", existing_type=sa.String(length=36), nullable=False)
+    with op.batch_alter_table("messages") as messages:
+        messages.drop_constraint("messages_broadcast_id_contact_id_month_key", type_="unique")
+        messages.drop_constraint("messages_enrollment_id_step_month_key", type_="unique")
+        messages.create_unique_constraint("messages_enrollment_id_step_key", ["enrollment_id", "step"])
+        messages.alter_column("enrollment_id", existing_type=sa.String(length=36), nullable=False)
         for name in ("variant", "broadcast_id", "month", "flow"):
-            table.drop_column(name)
+            messages.drop_column(name)
