@@ -6,7 +6,7 @@ import os
 import sys
 import sysconfig
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -52,7 +52,7 @@ class Machine:
         self.temporal_address = f"{LOOPBACK}:{ports.temporal}"
         self.temporal_ui_url = f"http://{LOOPBACK}:{ports.temporal_ui}"
         self.settings = settings.model_copy(update={"data_dir": self.data_dir, "api_url": AnyHttpUrl(self.api_url)})
-        self.worker_metrics = settings.worker_metrics or f"{LOOPBACK}:{unused_port()}"
+        self.worker_metrics = settings.worker_metrics or f"{LOOPBACK}:{unused_port(astuple(ports))}"
         self._server = server
         self._ports = ports
         self._readiness = Readiness(self.temporal_address, NAMESPACE, self.api_url, discover_flows())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from cli.failures import CommandFailed
 
@@ -21,11 +21,14 @@ def require_free(ports: Mapping[str, int]) -> None:
             raise CommandFailed(f"port {port} is in use: stop what listens there, or choose another by {option}")
 
 
-def unused_port() -> int:
-    """A port that nobody listens on at the moment."""
-    with socket.socket() as probe:
-        probe.bind((LOOPBACK, 0))
-        return int(probe.getsockname()[1])
+def unused_port(but: Collection[int] = ()) -> int:
+    """A port that nobody listens on at the moment, and none of `but`, which somebody is about to."""
+    while True:
+        with socket.socket() as probe:
+            probe.bind((LOOPBACK, 0))
+            port = int(probe.getsockname()[1])
+        if port not in but:
+            return port
 
 
 def _is_free(port: int) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, RootModel, model_validator
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, RootModel, model_validator
 
 from domain.segment_clauses import ConsentClause, EnrollmentClause, EventClause, MessageClause, SuppressionClause
 from domain.segment_fields import AttributeClause, ContactClause
@@ -62,25 +62,21 @@ Leaf = Annotated[
 Predicate = Annotated[AllOf | AnyOf | NotOf | Leaf, Field(discriminator="kind")]
 
 
+EXAMPLE: dict[str, JsonValue] = {
+    "kind": "all",
+    "of": [
+        {"kind": "contact", "field": "country", "is_one_of": ["CL", "AR"]},
+        {"kind": "consent", "topic": "product-news", "state": "granted"},
+        {"kind": "event", "name": "clicked", "at_least": 3, "within": "P7D"},
+        {"kind": "message", "flow": "onboarding", "at_most": 0},
+    ],
+}
+
+
 class Segment(RootModel[Predicate]):
     """A predicate over contacts. Each contact is in or out; a contact who is being erased is in none."""
 
-    model_config = ConfigDict(
-        frozen=True,
-        json_schema_extra={
-            "examples": [
-                {
-                    "kind": "all",
-                    "of": [
-                        {"kind": "contact", "field": "country", "is_one_of": ["CL", "AR"]},
-                        {"kind": "consent", "topic": "product-news", "state": "granted"},
-                        {"kind": "event", "name": "clicked", "at_least": 3, "within": "P7D"},
-                        {"kind": "message", "flow": "onboarding", "at_most": 0},
-                    ],
-                }
-            ]
-        },
-    )
+    model_config = ConfigDict(frozen=True, json_schema_extra={"examples": [EXAMPLE]})
 
     @model_validator(mode="before")
     @classmethod

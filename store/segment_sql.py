@@ -45,11 +45,22 @@ def members(segment: Segment, at: datetime, *, among: Sequence[str] | None = Non
     found by index: for one contact or a page of them this is faster than a condition that is added. Whoever is being
     erased is in no segment. Times are compared with `at`; fields, attributes and what flows did are as they are now.
     """
-    erased = select(ErasureRow.contact_id).where(col(ErasureRow.contact_id).is_not(None))
-    query = select(ContactRow.id).where(col(ContactRow.id).not_in(erased))
+    query = select(ContactRow.id).where(col(ContactRow.id).not_in(_being_erased()))
     if among is not None:
         query = query.where(col(ContactRow.id).in_(among))
     return query.where(_Compiling(at, among).condition(segment.root, ContactRow))
+
+
+def size(segment: Segment, at: datetime) -> SelectOfScalar[int]:
+    """How many `members` are: the same number, without a look at contacts' own rows where no clause asks for one."""
+    wanted = segment.root.of if isinstance(segment.root, AllOf) else (segment.root,)
+    first = next((each for each in wanted if isinstance(each, EventClause | MessageClause) and each.bounds[0]), None)
+    if first is None or any(_is_of_contact(leaf) for _, leaf in leaves(segment.root)):
+        return select(func.count()).select_from(members(segment, at).subquery())
+    compiling = _Compiling(at, None)
+    found = compiling.found_by(first).subquery()
+    others = (compiling.condition(each, found.c) for each in wanted if each is not first)
+    return select(func.count()).select_from(found).where(found.c.id.not_in(_being_erased()), *others)
 
 
 def truths(segment: Segment, at: datetime, contact_id: str) -> Select[*tuple[Any, ...]]:
@@ -80,6 +91,20 @@ class _Compiling:
             case _:
                 return self._leaf(predicate, contacts, negated=negated)
 
+    def found_by(self, clause: EventClause | MessageClause) -> Any:
+        """The ids of those for whom a clause holds that wants one row at least: each once, as `id`."""
+        table, wanted = self._rows(clause)
+        least, most = clause.bounds
+        enough = func.count() == least if most is not None else func.count() >= least
+        query = select(table.contact_id.label("id")).where(wanted).group_by(table.contact_id)
+        return query if (least, most) == (1, None) else query.having(enough)
+
+    def _rows(self, clause: EventClause | MessageClause) -> tuple[Any, Condition]:
+        """The table that a clause counts rows of, and which."""
+        return (
+            (EventRow, self._event(clause)) if isinstance(clause, EventClause) else (MessageRow, self._message(clause))
+        )
+
     def _any(self, predicates: Sequence[Predicate], contacts: Any, *, negated: bool) -> Condition:
         if len(predicates) == 1 or all(_is_of_contact(leaf) for each in predicates for _, leaf in leaves(each)):
             return or_(*(self.condition(each, contacts, negated=negated) for each in predicates))
@@ -89,14 +114,12 @@ class _Compiling:
             found.append(
                 self._restricted(select(other.id), other.id).where(self.condition(each, other, negated=negated))
             )
-        return col(contacts.id).in_(union_all(*found))
+        return contacts.id.in_(union_all(*found))  # type: ignore[no-any-return]
 
     def _leaf(self, leaf: Leaf, contacts: Any, *, negated: bool) -> Condition:
         match leaf:
-            case EventClause():
-                return self._counted(leaf, EventRow, self._event(leaf), contacts, negated=negated)
-            case MessageClause():
-                return self._counted(leaf, MessageRow, self._message(leaf), contacts, negated=negated)
+            case EventClause() | MessageClause():
+                return self._counted(leaf, contacts, negated=negated)
             case EnrollmentClause():
                 return self._has(EnrollmentRow, self._enrollment(leaf), contacts, negated=negated)
             case SuppressionClause():
@@ -111,9 +134,8 @@ class _Compiling:
                 condition = contact_condition(leaf, contacts, self._at)
         return not_(func.coalesce(condition, false())) if negated else condition
 
-    def _counted(
-        self, clause: EventClause | MessageClause, table: Any, wanted: Condition, contacts: Any, *, negated: bool
-    ) -> Condition:
+    def _counted(self, clause: EventClause | MessageClause, contacts: Any, *, negated: bool) -> Condition:
+        table, wanted = self._rows(clause)
         least, most = clause.bounds
         if least == 0:  # at most so many: not one more than that
             assert most is not None  # noqa: S101
@@ -140,7 +162,7 @@ class _Compiling:
         if negated:
             found = restricted.subquery()
             return ~exists().where(found.c.contact_id == contacts.id)
-        return col(contacts.id).in_(restricted)
+        return contacts.id.in_(restricted)  # type: ignore[no-any-return]
 
     def _restricted(self, query: Any, contact_id: Any) -> Any:
         return query if self._among is None else query.where(col(contact_id).in_(self._among))
@@ -193,6 +215,10 @@ class _Compiling:
         if clause.within is not None:
             conditions += [col(moment) > self._at - clause.within, col(moment) <= self._at]
         return and_(true(), *conditions)
+
+
+def _being_erased() -> Any:
+    return select(ErasureRow.contact_id).where(col(ErasureRow.contact_id).is_not(None))
 
 
 def _grouped(table: Any, wanted: Condition, having: Condition) -> Any:

@@ -8,7 +8,6 @@ from datetime import datetime
 from typing import NamedTuple
 
 from pydantic import JsonValue
-from sqlalchemy import func
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -17,7 +16,7 @@ from domain.segments import Segment
 from store.erasures import erasure_of
 from store.list_tables import BroadcastRow, BulkEnrollmentRow, ScheduleRow, SegmentRow, TriggerRow
 from store.locks import lock
-from store.segment_sql import members, truths
+from store.segment_sql import members, size, truths
 from store.tables import ContactRow, EnrollmentRow, now
 
 
@@ -101,8 +100,7 @@ async def page_of_segments(session: AsyncSession, *, limit: int, before: str | N
 
 
 async def count_members(session: AsyncSession, row: SegmentRow, at: datetime) -> int:
-    found = members(Segment.model_validate(row.predicate), at).subquery()
-    return (await session.exec(select(func.count()).select_from(found))).one()
+    return (await session.exec(size(Segment.model_validate(row.predicate), at))).one()
 
 
 async def page_of_members(

@@ -118,9 +118,10 @@ def _combined(inner: st.SearchStrategy[dict[str, Any]]) -> st.SearchStrategy[dic
     )
 
 
-PREDICATES = st.recursive(evenly(*LEAVES_OF.values()), _combined, max_leaves=6).filter(
-    lambda predicate: _depth(predicate) <= 5
-)
+_TREES = st.recursive(evenly(*LEAVES_OF.values()), _combined, max_leaves=6)
+_OF_ROWS = evenly(*(leaves for kind, leaves in LEAVES_OF.items() if kind not in ("contact", "attribute")))
+_ALL_OF_ROWS = st.fixed_dictionaries({"kind": st.just("all"), "of": st.lists(_OF_ROWS, min_size=2, max_size=3)})
+PREDICATES = evenly(_TREES, _TREES, _ALL_OF_ROWS).filter(lambda predicate: _depth(predicate) <= 5)
 
 
 def _depth(predicate: dict[str, Any]) -> int:

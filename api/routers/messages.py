@@ -1,4 +1,4 @@
-"""The message ledger: what became of each message that a flow or a broadcast meant to send, why, and what people do about doubts."""
+"""The message ledger: what became of each message, and why, and what people do about doubts."""
 
 from __future__ import annotations
 

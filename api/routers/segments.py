@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query, Response
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, WithJsonSchema
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from api.content import require_json
@@ -19,7 +19,7 @@ from domain.broadcasts import FLOW as BROADCAST
 from domain.limits import Text
 from domain.segment_clauses import ConsentClause, EnrollmentClause, MessageClause
 from domain.segment_explanations import Verdict, deciding
-from domain.segments import Segment, leaves
+from domain.segments import EXAMPLE, Kind, Segment, leaves
 from store.list_tables import SegmentRow
 from store.segments import (
     NameTaken,
@@ -38,7 +38,23 @@ from store.tables import now
 
 router = APIRouter(prefix="/v1", tags=["segments"])
 
-SegmentName = Annotated[Text, StringConstraints(min_length=1)]
+Predicate = Annotated[
+    Segment,
+    WithJsonSchema(
+        {
+            "type": "object",
+            "description": "a tree of clauses: GET /v1/segment-schema answers its JSON Schema",
+            "properties": {"kind": {"type": "string", "enum": list(get_args(Kind))}},
+            "required": ["kind"],
+            "examples": [EXAMPLE],
+        }
+    ),
+]
+"""Its JSON Schema stands by itself: what makes clients or requests of the API's description drowns in the recursion."""
+SegmentName = Annotated[
+    str, StringConstraints(max_length=200, pattern=r"^[^\s\x00-\x1f\x7f]([^\x00-\x1f\x7f]*[^\s\x00-\x1f\x7f])?$")
+]
+"""One line without space around it."""
 _NO_SEGMENT = not_found("segment with this id")
 
 
@@ -69,7 +85,7 @@ class SegmentRequest(BaseModel):
 
     name: SegmentName = Field(description="no other segment has it", examples=["chile-clickers"])
     description: Text = Field(default="", examples=["Chileans who have clicked often this week"])
-    predicate: Segment
+    predicate: Predicate
 
 
 class SegmentView(BaseModel):
@@ -78,7 +94,7 @@ class SegmentView(BaseModel):
     id: str
     name: str
     description: str
-    predicate: Segment
+    predicate: Predicate
     created_at: datetime
     updated_at: datetime
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from api.serve import serve
+from api.serve import _listener, serve
 from runtime.settings import Settings, SettingsError
 from store.database import DatabaseNotReady
 
@@ -77,3 +77,11 @@ def _await_alive(port: int, process: subprocess.Popen[str]) -> None:
         except httpx.TransportError:
             time.sleep(0.05)
     pytest.fail("the process did not serve")
+
+
+def test_an_answer_does_not_wait_until_its_first_part_is_acknowledged(unused_port: Callable[[], int]) -> None:
+    port = unused_port()
+    with _listener("127.0.0.1", port) as listener, socket.create_connection(("127.0.0.1", port)):
+        connection, _ = listener.accept()
+        with connection:
+            assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)

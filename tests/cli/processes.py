@@ -42,9 +42,12 @@ class Up:
 
     def __init__(self, folder: Path, *words: str, **variables: str) -> None:
         self.data_dir = folder / "data"
-        self.api_url = f"http://{LOOPBACK}:{unused_port()}"
-        self.temporal_address = f"{LOOPBACK}:{unused_port()}"
-        self.temporal_ui_url = f"http://{LOOPBACK}:{unused_port()}"
+        ports: list[int] = []
+        for _ in range(3):
+            ports.append(unused_port(ports))
+        self.api_url = f"http://{LOOPBACK}:{ports[0]}"
+        self.temporal_address = f"{LOOPBACK}:{ports[1]}"
+        self.temporal_ui_url = f"http://{LOOPBACK}:{ports[2]}"
         self._words = words
         self._environment = environment(self.data_dir, **variables)
         self._output = folder / "up.out"

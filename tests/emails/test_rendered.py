@@ -43,7 +43,8 @@ def check(project: Project, settings_model: type[FlowSettings] = TrialSettings) 
 
 
 def test_shipped_messages_have_no_problem_in_any_locale() -> None:
-    models = {name: flow.settings_model for name, flow in discover_flows().items()} | {"people": FlowSettings}
+    models = {name: flow.settings_model for name, flow in discover_flows().items()}
+    models |= dict.fromkeys(("broadcast", "people"), FlowSettings)
     rendering = Rendering()
     checked = [check_messages(rendering, flow, model) for flow, model in models.items()]
     assert [str(fault) for flow in checked for fault in (*flow.all_faults, *flow.warnings)] == []

@@ -30,7 +30,7 @@ async def test_a_drip_step_costs_one_timer_and_one_activity(temporal: WorkflowEn
     counted = kinds(history)
     assert (counted["TIMER_STARTED"], counted["ACTIVITY_TASK_SCHEDULED"], counted["MARKER_RECORDED"]) == (1, 1, 1)
     assert len(history.events) <= 18
-    assert len(history.to_json()) <= 12_000
+    assert len(history.to_json()) <= 12_500
 
 
 async def test_nothing_personal_enters_temporal(journey: JourneyStarter) -> None:

@@ -13,7 +13,7 @@ from sqlalchemy import Engine, create_engine, insert
 
 from domain.segment_explanations import explained
 from domain.segments import Segment
-from store.segment_sql import members, truths
+from store.segment_sql import members, size, truths
 from store.tables import ContactRow
 from tests.segment_predicates import LEAVES_OF, PREDICATES
 from tests.store.segment_oracle import holds, is_inside
@@ -74,6 +74,7 @@ def check(databases: Databases, world: list[Person], predicate: dict[str, Any]) 
     segment = Segment.model_validate(predicate)
     for engine in databases:
         assert sorted(found(engine, members(segment, AT))) == inside, engine.dialect.name
+        assert found(engine, size(segment, AT)) == [len(inside)], engine.dialect.name
 
 
 @given(predicate=PREDICATES, number=st.integers(0, 249))

@@ -26,6 +26,7 @@ from tests.activities.broadcasting import TOPIC, asked_for, contacts, withdrawn
 from tests.integrations.fake_sendgrid import failure
 from tests.waiting import until
 from tests.workflows.broadcast_stage import BroadcastStage, staged
+from tests.workflows.closing import result_of
 from tests.workflows.short_broadcasts import ShortBroadcasts
 from workflows.discovery import workflow_runner
 from workflows.lists.broadcast import BroadcastWorkflow
@@ -70,7 +71,7 @@ async def test_everybody_gets_it_once_in_batches_and_the_holdout_nothing(stage: 
     row = await asked_for(stage.database, await contacts(stage.database, 50), holdout=0.1)
     async with stage.conducted(row, batch=20) as handle:
         ended = await stage.until(row, BroadcastStatus.FINISHED)
-        done = await handle.result()
+        done = await result_of(handle)
         history = await handle.fetch_history()
     taken = Counter(letter.message_id for letter in stage.sendgrid.delivered())
     rows = await stage.messages(row)
@@ -89,7 +90,7 @@ async def test_its_cost_grows_with_batches_and_not_with_contacts(stage: Broadcas
     for number, batch in ((10, 10), (60, 60), (60, 10)):
         row = await asked_for(stage.database, people[:number])
         async with stage.conducted(row, batch=batch) as handle:
-            await handle.result()
+            await result_of(handle)
             events[number, batch] = len((await handle.fetch_history()).events)
     # A workflow task more or less is chance.
     assert abs(events[10, 10] - events[60, 60]) <= 3
@@ -229,7 +230,7 @@ async def test_one_cancelled_in_temporal_leaves_nobody_unlisted(stage: Broadcast
         await handle.cancel()
         cancelled = await stage.until(row, BroadcastStatus.CANCELLED)
         with pytest.raises(WorkflowFailureError):
-            await handle.result()
+            await result_of(handle)
         assert (await handle.describe()).status is WorkflowExecutionStatus.CANCELED
     assert cancelled.reason == "cancelled in Temporal"
     assert await stage.statuses(row) == {"skipped": 5}

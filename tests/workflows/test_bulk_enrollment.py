@@ -33,6 +33,7 @@ from store.list_tables import BulkEnrollmentRow
 from store.tables import now
 from tests.waiting import until
 from tests.workflows.bulk_stage import FLOW, BulkStage, asked_for, contacts, staged
+from tests.workflows.closing import result_of
 from tests.workflows.short_runs import ShortRuns
 from workflows.discovery import workflow_runner
 from workflows.lists.bulk_enrollment import BulkEnrollmentWorkflow
@@ -89,7 +90,7 @@ async def test_a_pilot_below_its_limits_goes_on_after_its_time_and_enrolls_every
         assert "at the gate after stage 1" in await details(handle)
         await stage.time.skip(timedelta(minutes=6))
         done = await stage.until(job, JobStatus.FINISHED)
-        result: Standing = await handle.result()
+        result: Standing = await result_of(handle)
     assert gates_of(at_gate)[0].due_at - gates_of(at_gate)[0].opened_at == DAY
     assert gates_of(done)[0].outcome == "passed"
     assert (done.enrolled, result.enrolled, result.status) == (30, 30, JobStatus.FINISHED)
@@ -159,7 +160,7 @@ async def test_one_that_is_cancelled_ends_and_who_is_enrolled_stays(stage: BulkS
     async with stage.conducted(job) as handle:
         await stage.until(job, JobStatus.AT_GATE)
         await told(stage, job, cancel, "cancelled by api")
-        assert (await handle.result()).status is JobStatus.CANCELLED
+        assert (await result_of(handle)).status is JobStatus.CANCELLED
     assert [row.status for row in await stage.enrolled(job)] == ["active", "active"]
 
 
@@ -169,7 +170,7 @@ async def test_a_cancellation_in_the_temporal_web_ui_is_noted(stage: BulkStage) 
         await stage.until(job, JobStatus.AT_GATE)
         await handle.cancel()
         with pytest.raises(WorkflowFailureError):
-            await handle.result()
+            await result_of(handle)
         assert (await handle.describe()).status is WorkflowExecutionStatus.CANCELED
     assert ((await stage.job(job)).status, (await stage.job(job)).reason) == ("cancelled", "cancelled in Temporal")
 
@@ -219,7 +220,7 @@ async def test_a_page_costs_six_events_and_long_runs_continue_as_new_at_the_same
     async with stage.conducted(job, page=2, conductor=ShortRuns) as handle:
         first = await handle.describe()
         done = await stage.until(job, JobStatus.FINISHED)
-        await handle.result()
+        await result_of(handle)
         run = stage.client.get_workflow_handle(handle.id, run_id=first.run_id)
         history = await run.fetch_history()
     kinds = Counter(EventType.Name(event.event_type).removeprefix("EVENT_TYPE_") for event in history.events)
@@ -261,7 +262,7 @@ async def test_it_replays_from_each_of_its_waits_and_a_breach_halts_it_also_whil
         await stage.until(job, JobStatus.HALTED)
         histories.append(await handle.fetch_history())
         await told(stage, job, resume, ROSA, "a test address")
-        await handle.result()
+        await result_of(handle)
         histories.append(await handle.fetch_history())
     await replayed(*histories)
     if os.environ.get("CAUCE_RECORD_BULK"):
