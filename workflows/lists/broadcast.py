@@ -21,6 +21,7 @@ from activities.broadcasts import BroadcastActivities
 from activities.handover import HEARTBEAT_TIMEOUT
 from domain.broadcasts import BroadcastStatus
 from domain.trail import minute, shortened
+from workflows.lists.cancellation import heed_cancellation
 
 _LONGEST = timedelta(minutes=10)
 """Of a batch: as many messages in requests of their own as there are in one, at a provider that is slow."""
@@ -70,6 +71,7 @@ class BroadcastWorkflow:
 
     async def _conduct(self) -> BatchDone:
         plan = self._state.plan = self._state.plan or await self._begin()
+        heed_cancellation()
         if plan is not None and plan.tested and plan.winner is None:
             await self._send_positions(plan, plan.tested)
             await self._judge(plan)
@@ -129,6 +131,7 @@ class BroadcastWorkflow:
             retry_policy=_RETRIES,
             summary="choose the subject that was clicked most",
         )
+        heed_cancellation()
         plan.winner = winner.variant
 
     async def _send_due(self, plan: Plan, until: datetime | None) -> None:
@@ -166,6 +169,7 @@ class BroadcastWorkflow:
                 summary=shortened(summary),
             )
             self._count(done)
+            heed_cancellation()
             if self._is_over(done.standing) or done.standing is not BroadcastStatus.HELD:
                 return done
             await self._until_told(looked, None, "held: until somebody resumes it")

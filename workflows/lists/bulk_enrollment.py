@@ -20,6 +20,7 @@ from activities.bulk_enrollments import HEARTBEAT_TIMEOUT, BulkEnrollment, BulkE
 from domain.bulk_enrollments import GATED, OVER, GateDecision, JobStatus, Standing
 from domain.flows import STATE_ATTRIBUTE, State
 from domain.trail import minute, shortened
+from workflows.lists.cancellation import heed_cancellation
 
 OrderT = TypeVar("OrderT", bound=BaseModel)
 
@@ -92,6 +93,7 @@ class BulkEnrollmentWorkflow:
         stands = self._show(await self._beating(BulkEnrollmentActivities.prepare, order, "keep whom it is for"))
         steps = 0
         while stands.status not in OVER:
+            heed_cancellation()
             stands = self._show(await self._next(order, stands))
             steps += 1
             if steps >= self.steps_a_run or workflow.info().is_continue_as_new_suggested():
