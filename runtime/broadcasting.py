@@ -5,11 +5,12 @@ from __future__ import annotations
 from contextlib import suppress
 from datetime import datetime
 
-from temporalio.client import Client, WorkflowExecutionStatus
+from temporalio.client import Client
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 
 from domain.broadcasts import BROADCASTS_TASK_QUEUE, BroadcastStatus
-from runtime.runs import RunGone, reaching_temporal
+from runtime.ended_outside import ended_outside
+from runtime.runs import reaching_temporal
 from runtime.temporal import RPC_TIMEOUT
 from store import broadcasts
 from store.broadcasts import CannotChange
@@ -18,11 +19,6 @@ from store.list_tables import BroadcastRow
 
 WORKFLOW = "broadcast"
 _PREFIX = "broadcast:"
-_ENDED_OUTSIDE = {
-    WorkflowExecutionStatus.TERMINATED: "terminated in Temporal",
-    WorkflowExecutionStatus.TIMED_OUT: "timed out in Temporal",
-    WorkflowExecutionStatus.FAILED: "failed in Temporal",
-}
 
 
 def broadcast_workflow_id(broadcast_id: str) -> str:
@@ -63,29 +59,13 @@ async def cancel_ended_outside(client: Client, closed_since: datetime, database:
 
     Raises: TemporalUnavailable.
     """
-    query = (
-        f"WorkflowType = '{WORKFLOW}' AND ExecutionStatus IN ('Terminated', 'TimedOut', 'Failed') "
-        f"AND CloseTime > '{closed_since.isoformat()}'"
-    )
     cancelled = 0
-    with reaching_temporal():
-        async for run in client.list_workflows(query, rpc_timeout=RPC_TIMEOUT):
-            reason = _ENDED_OUTSIDE.get(run.status) if run.status else None
-            if reason is None or await _is_running(client, run.id):
-                continue
-            broadcast_id = broadcast_of_workflow(run.id)
-            async with database.write() as session:
-                with suppress(CannotChange):
-                    await broadcasts.change_broadcast(session, broadcast_id, BroadcastStatus.CANCELLING, reason)
-                row = await broadcasts.lock_broadcast(session, broadcast_id)
-            if row is not None and row.ended_at is None:
-                cancelled += await tell_broadcast(row, client, database)
+    async for workflow_id, reason in ended_outside(client, WORKFLOW, closed_since):
+        broadcast_id = broadcast_of_workflow(workflow_id)
+        async with database.write() as session:
+            with suppress(CannotChange):
+                await broadcasts.change_broadcast(session, broadcast_id, BroadcastStatus.CANCELLING, reason)
+            row = await broadcasts.lock_broadcast(session, broadcast_id)
+        if row is not None and row.ended_at is None:
+            cancelled += await tell_broadcast(row, client, database)
     return cancelled
-
-
-async def _is_running(client: Client, workflow_id: str) -> bool:
-    """Whether it lives on in a later run: after a reset, or another start."""
-    with suppress(RunGone), reaching_temporal():
-        newest = await client.get_workflow_handle(workflow_id).describe(rpc_timeout=RPC_TIMEOUT)
-        return newest.status is WorkflowExecutionStatus.RUNNING
-    return False

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
 from temporalio.client import (
     Client,
-    WorkflowExecutionStatus,
     WorkflowHandle,
     WorkflowUpdateFailedError,
     WorkflowUpdateRPCTimeoutOrCancelledError,
@@ -24,6 +22,7 @@ from temporalio.common import (
 
 from domain.bulk_enrollments import OVER, GateDecision, Standing
 from domain.flows import LISTS_TASK_QUEUE, State
+from runtime.ended_outside import ended_outside
 from runtime.runs import NobodyAnswers, RunGone, reaching_temporal
 from runtime.temporal import RPC_TIMEOUT, STATE
 from store import bulk_enrollments
@@ -32,12 +31,6 @@ from store.list_tables import BulkEnrollmentRow
 
 WORKFLOW = "bulk_enrollment"
 _PREFIX = "bulk:"
-_ENDED_OUTSIDE = {
-    WorkflowExecutionStatus.TERMINATED: "terminated in Temporal",
-    WorkflowExecutionStatus.TIMED_OUT: "timed out in Temporal",
-    WorkflowExecutionStatus.FAILED: "failed in Temporal",
-}
-"""Ways for its run to close without a word to the database."""
 
 
 class DecisionRefused(Exception):
@@ -118,26 +111,10 @@ async def tell_decision(decision: GateDecision, client: Client) -> Standing:
 
 async def record_ended_outside(client: Client, closed_since: datetime, database: Database) -> int:
     """Cancel those whose runs ended from outside; answer how many. Raises: TemporalUnavailable."""
-    query = (
-        f"WorkflowType = '{WORKFLOW}' AND ExecutionStatus IN ('Terminated', 'TimedOut', 'Failed') "
-        f"AND CloseTime > '{closed_since.isoformat()}'"
-    )
     recorded = 0
-    with reaching_temporal():
-        async for run in client.list_workflows(query, rpc_timeout=RPC_TIMEOUT):
-            reason = _ENDED_OUTSIDE.get(run.status) if run.status else None
-            if reason is None or await _is_running(client, run.id):
-                continue
-            recorded += await _end_without_run(job_of_workflow(run.id), reason, database)
+    async for workflow_id, reason in ended_outside(client, WORKFLOW, closed_since):
+        recorded += await _end_without_run(job_of_workflow(workflow_id), reason, database)
     return recorded
-
-
-async def _is_running(client: Client, workflow_id: str) -> bool:
-    """Whether it lives on in a later run: after a reset, or another start."""
-    with suppress(RunGone), reaching_temporal():
-        newest = await client.get_workflow_handle(workflow_id).describe(rpc_timeout=RPC_TIMEOUT)
-        return newest.status is WorkflowExecutionStatus.RUNNING
-    return False
 
 
 async def _end_without_run(job_id: str, reason: str, database: Database) -> bool:

@@ -18,7 +18,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from domain.consent import Bearing, ConsentState, Word, bearing
 from domain.messages import MessageClass
-from store.membership import one_of
+from store.among import among
 from store.tables import ConsentRow, MessageRow, new_id, now
 
 _IN_ORDER = (col(ConsentRow.recorded_at), col(ConsentRow.id))
@@ -99,7 +99,7 @@ async def _known(
         col(row.wording),
         col(row.purpose),
         col(row.recorded_at),
-    ).where(one_of(session, col(row.contact_id), contact_ids))
+    ).where(among(session, col(row.contact_id), contact_ids))
     if topics is not None:
         query = query.where(col(row.topic).in_(topics))
     found = await (await session.connection()).execute(query.order_by(*_IN_ORDER))

@@ -14,9 +14,9 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from domain.contacts import ContactProfile
 from domain.import_columns import ContactLine, Fault
 from domain.limits import MAX_OBJECT_CHARACTERS
+from store.among import among
 from store.contacts import TooManyAttributes, merge_attributes
 from store.insertion import insert_many
-from store.membership import one_of
 from store.suppressions import link_suppressions_of
 from store.tables import ContactRow, ErasureRow, new_id, now
 
@@ -118,11 +118,11 @@ class _Plan:
 
 async def _plan(session: AsyncSession, lines: Sequence[ContactLine], *, lock: bool) -> _Plan:
     emails = {line.profile.email for line in lines}
-    query = select(ContactRow).where(one_of(session, col(ContactRow.email), emails)).order_by(col(ContactRow.id))
+    query = select(ContactRow).where(among(session, col(ContactRow.email), emails)).order_by(col(ContactRow.id))
     # Rows that only refer to a contact are not kept waiting: a file may hold the contacts of everything under way.
     rows = (await session.exec(query.with_for_update(key_share=True) if lock else query)).all()
     ids = [row.id for row in rows]
-    erasing = await session.exec(select(ErasureRow.contact_id).where(one_of(session, col(ErasureRow.contact_id), ids)))
+    erasing = await session.exec(select(ErasureRow.contact_id).where(among(session, col(ErasureRow.contact_id), ids)))
     known = {row.email: _Contact(row.id, {name: getattr(row, name) for name in _FIELDS}, row) for row in rows}
     plan = _Plan(known, {contact_id for contact_id in erasing if contact_id is not None})
     for line in lines:

@@ -8,8 +8,8 @@ from datetime import timedelta
 from sqlmodel import and_, col, or_, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from store.among import among
 from store.insertion import insert_those_new
-from store.membership import one_of
 from store.tables import EnrollmentRow, new_id, now
 
 
@@ -24,7 +24,7 @@ async def enroll_those_who_may(
     left = col(row.status) == "ended"
     lately = left if reenroll_after is None else and_(left, col(row.ended_at) > now() - reenroll_after)
     kept_out = select(row.contact_id).where(
-        row.flow == flow, one_of(session, col(row.contact_id), contact_ids), or_(col(row.status) == "active", lately)
+        row.flow == flow, among(session, col(row.contact_id), contact_ids), or_(col(row.status) == "active", lately)
     )
     found = await session.exec(kept_out)
     free = set(contact_ids).difference(found)

@@ -13,8 +13,8 @@ from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from domain.suppressions import SuppressionReason
+from store.among import among
 from store.insertion import insert_unless_there
-from store.membership import one_of
 from store.tables import ContactRow, SuppressionRow
 
 
@@ -66,7 +66,7 @@ async def link_suppressions(session: AsyncSession, contact: ContactRow) -> None:
 async def link_suppressions_of(session: AsyncSession, contact_ids: Mapping[str, str]) -> None:
     """`link_suppressions` for many contacts at once, given as ids by address."""
     by_hash = {each: contact_id for email, contact_id in contact_ids.items() for each in email_hashes(session, email)}
-    known = select(SuppressionRow.email_hash).where(one_of(session, col(SuppressionRow.email_hash), by_hash))
+    known = select(SuppressionRow.email_hash).where(among(session, col(SuppressionRow.email_hash), by_hash))
     for found in sorted(set(await session.exec(known))):
         linking = update(SuppressionRow).where(col(SuppressionRow.email_hash) == found)
         await session.exec(linking.values(contact_id=by_hash[found]))

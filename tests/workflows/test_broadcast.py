@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from datetime import datetime, time, timedelta
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
@@ -24,6 +25,7 @@ from store.broadcasts import change_broadcast
 from store.tables import MessageRow, now
 from tests.activities.broadcasting import TOPIC, asked_for, contacts, withdrawn
 from tests.integrations.fake_sendgrid import failure
+from tests.integrations.scripted_server import Answer, Request
 from tests.waiting import until
 from tests.workflows.broadcast_stage import BroadcastStage, staged
 from tests.workflows.closing import result_of
@@ -234,6 +236,31 @@ async def test_one_cancelled_in_temporal_leaves_nobody_unlisted(stage: Broadcast
         assert (await handle.describe()).status is WorkflowExecutionStatus.CANCELED
     assert cancelled.reason == "cancelled in Temporal"
     assert await stage.statuses(row) == {"skipped": 5}
+
+
+async def test_one_cancelled_in_temporal_during_a_batch_sends_no_other(stage: BroadcastStage) -> None:
+    row = await asked_for(stage.database, await contacts(stage.database, 50))
+    arrived, go_on, take = Event(), Event(), stage.sendgrid.answer
+
+    def slowly(request: Request) -> Answer:
+        arrived.set()
+        go_on.wait(20)
+        return take(request)
+
+    stage.sendgrid.answer = slowly  # type: ignore[method-assign]
+    async with stage.conducted(row, batch=10) as handle:
+        await until(arrived.is_set)
+        await handle.cancel()
+        await until(lambda: _has_passed_it_on(handle))
+        go_on.set()
+        await stage.until(row, BroadcastStatus.CANCELLED)
+    # Two batches may be under way at once: they are brought to their end.
+    assert (await stage.statuses(row))["skipped"] >= 30
+
+
+async def _has_passed_it_on(handle: WorkflowHandle[Any, Any]) -> bool:
+    events = (await handle.fetch_history()).events
+    return any(event.event_type == EventType.EVENT_TYPE_ACTIVITY_TASK_CANCEL_REQUESTED for event in events)
 
 
 async def _waits(handle: WorkflowHandle[Any, Any]) -> bool:
