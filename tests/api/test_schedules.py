@@ -14,6 +14,7 @@ from runtime.recurring import temporal_schedule_id
 from store.schedules import make_job
 from store.segments import create_segment
 from tests.api.caller import Caller, assert_problem, fields_at_fault
+from tests.clearing import delete_schedules
 
 SCHEDULES = "/v1/schedules"
 NOBODY = "0193f0c2-7c3a-7d3e-9a51-0c5f2f6b8d11"
@@ -31,8 +32,7 @@ async def segment_id(request: pytest.FixtureRequest) -> str:
 @pytest.fixture(autouse=True)
 async def nothing_left(temporal: WorkflowEnvironment) -> AsyncIterator[None]:
     yield
-    async for schedule in await temporal.client.list_schedules():
-        await temporal.client.get_schedule_handle(schedule.id).delete()
+    await delete_schedules(temporal.client)
 
 
 def weekly(segment_id: str, **changes: Any) -> dict[str, Any]:

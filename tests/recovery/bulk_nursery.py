@@ -42,6 +42,7 @@ def main() -> None:
         child = os.fork()
         if child == 0:
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            os.dup2(2, 1)  # the SDK's core logs to its output, which is ours to answer on
             try:
                 asyncio.run(work())
             except BaseException:

@@ -37,6 +37,7 @@ from store.schedules import (
 from store.segments import create_segment
 from store.tables import now
 from tests.api.caller import client_of_nobody
+from tests.clearing import delete_schedules
 from tests.waiting import until
 from worker.scheduling import scheduling
 from workflows.discovery import workflow_runner
@@ -51,8 +52,7 @@ SANTIAGO = ZoneInfo("America/Santiago")
 @pytest.fixture
 async def client(temporal: WorkflowEnvironment) -> AsyncIterator[Client]:
     yield temporal.client
-    async for schedule in await temporal.client.list_schedules():
-        await temporal.client.get_schedule_handle(schedule.id).delete()
+    await delete_schedules(temporal.client)
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ from store.contacts import upsert_contact
 from store.database import Database
 from store.listings import page_of_enrollments
 from store.tables import now
+from tests.clearing import delete_schedules
 from tests.waiting import until
 from worker.scheduling import scheduling
 from workflows.reactivation import Reactivation
@@ -29,8 +30,7 @@ def flows(name: str, *, at: time = time(6), at_most: int = 500) -> dict[str, Flo
 @pytest.fixture
 async def client(temporal: WorkflowEnvironment) -> AsyncIterator[Client]:
     yield temporal.client
-    async for schedule in await temporal.client.list_schedules():
-        await temporal.client.get_schedule_handle(schedule.id).delete()
+    await delete_schedules(temporal.client)
 
 
 def schedule(client: Client, name: str) -> ScheduleHandle:
