@@ -175,16 +175,19 @@ class BroadcastActivities:
         return skipped
 
     async def _skip_missing(self, row: BroadcastRow, position: int) -> int:
-        """Those from a position on of whom nothing was decided."""
-        reason = CANCELLED if row.status == BroadcastStatus.CANCELLING else HOLDOUT
-        skipped, page = 0, [Open("", None)]
-        while page:
+        """Those from a position on of whom nothing was decided: the holdout alone, but for one that was cancelled."""
+        cancelled = row.status == BroadcastStatus.CANCELLING
+        reason = CANCELLED if cancelled else HOLDOUT
+        async with self._database.read() as session:
+            size = await broadcasts.audience_size(session, row.id)
+        if not cancelled:
+            position = max(position, parts_of(broadcasts.settings_of(row), size).held_out)
+        skipped = 0
+        for first in range(position, size, PAGE):
             async with self._database.write() as session:
-                page = await broadcast_ledger.missing_in_range(session, row, position, PAGE)
-                await broadcast_ledger.add_rows(session, [_skipped(row, each, reason) for each in page])
-            skipped += len(page)
-            position = max((each.position or 0 for each in page), default=position) + 1
-            activity.heartbeat(position)
+                page = await broadcast_ledger.members_in_range(session, row, first, first + PAGE)
+                skipped += await broadcast_ledger.add_missing(session, [_skipped(row, each, reason) for each in page])
+            activity.heartbeat(first + PAGE)
         return skipped
 
     # -- A batch ------------------------------------------------------------------------------------------------------
@@ -322,8 +325,8 @@ def _hold(row: BroadcastRow, reason: str) -> None:
     logger.error("broadcast held", extra={"broadcast_id": row.id, "reason": reason})
 
 
-def _skipped(row: BroadcastRow, who: Open, reason: str) -> dict[str, object]:
-    return broadcast_ledger.new_row(row, who.contact_id, None, status=MessageStatus.SKIPPED, reason=reason)
+def _skipped(row: BroadcastRow, contact_id: str, reason: str) -> dict[str, object]:
+    return broadcast_ledger.new_row(row, contact_id, None, status=MessageStatus.SKIPPED, reason=reason)
 
 
 def _counted(reserved: Reserved, verdicts: Sequence[PostVerdict]) -> list[tuple[PostVerdict, int]]:

@@ -7,7 +7,7 @@ from datetime import date, datetime, timedelta
 from typing import Any, NamedTuple
 
 from pydantic import BaseModel
-from sqlalchemy import ColumnElement, Row, and_, insert, literal_column, or_, update
+from sqlalchemy import ColumnElement, Row, and_, case, literal_column, or_, update
 from sqlalchemy import select as select_columns
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -17,12 +17,12 @@ from domain.circuit import Probe, Send
 from domain.messages import MessageStatus, Receipt
 from store import ledger
 from store.among import among
+from store.insertion import insert_many
 from store.list_tables import AudienceMemberRow, BroadcastRow
 from store.tables import ContactRow, MessageRow, month_of, new_id, now
 
 _NOT_BY_HAND = col(MessageRow.resend_asked_at).is_(None)
 """What a person had resent goes out by itself, and is no batch's."""
-_MESSAGES: Any = MessageRow.__table__  # type: ignore[attr-defined]
 _CONTACT: Sequence[Any] = [
     col(ContactRow.id),
     col(ContactRow.email),
@@ -66,18 +66,22 @@ class PostVerdict(BaseModel):
 async def open_in_range(session: AsyncSession, broadcast: BroadcastRow, first: int, end: int) -> list[Open]:
     """Those of the audience from `first` to before `end` who are to be decided on, and wait for no later time."""
     member, message = AudienceMemberRow, MessageRow
-    of_member = and_(_of(broadcast), col(message.contact_id) == col(member.contact_id))
-    to_do = or_(col(message.id).is_(None), and_(col(message.status).in_(("ready", "sending")), _NOT_BY_HAND))
+    # Asked of each by itself: of a broadcast that has just begun PostgreSQL knows no figures, and where it may join it
+    # reads all that there is of it for each member.
+    to_do = and_(col(message.status).in_(("ready", "sending")), _NOT_BY_HAND)
+    known = (
+        select_columns(case((to_do, "to do"), else_="decided"))
+        .where(_of(broadcast), col(message.contact_id) == col(member.contact_id))
+        .limit(1)
+        .scalar_subquery()
+    )
     query = (
-        select_columns(col(member.contact_id), col(member.position), col(message.id))
-        .join(message, of_member, isouter=True)
-        .where(
-            col(member.audience_id) == broadcast.id, col(member.position) >= first, col(member.position) < end, to_do
-        )
+        select_columns(col(member.contact_id), col(member.position), known)
+        .where(col(member.audience_id) == broadcast.id, col(member.position) >= first, col(member.position) < end)
         .order_by(col(member.position))
     )
-    rows = await _execute(session, query)
-    return [Open(who, position if message_id is None else None) for who, position, message_id in map(tuple, rows)]
+    rows = map(tuple, await _execute(session, query))
+    return [Open(who, None if said else position) for who, position, said in rows if said != "decided"]
 
 
 async def open_and_due(session: AsyncSession, broadcast: BroadcastRow, at: datetime, limit: int) -> list[Open]:
@@ -164,8 +168,13 @@ def new_row(broadcast: BroadcastRow, contact_id: str, variant: str | None, **mor
 
 async def add_rows(session: AsyncSession, rows: Sequence[Mapping[str, Any]]) -> None:
     """Rows that nobody has added meanwhile: whoever does has locked their contacts."""
-    if rows:
-        await (await session.connection()).execute(insert(_MESSAGES), list(rows))
+    if await insert_many(session, MessageRow, rows) < len(rows):
+        raise RuntimeError("somebody wrote to contacts of a batch that had locked them")
+
+
+async def add_missing(session: AsyncSession, rows: Sequence[Mapping[str, Any]]) -> int:
+    """Those of them of whom nothing is known yet; answer how many."""
+    return await insert_many(session, MessageRow, rows)
 
 
 async def change_rows(session: AsyncSession, changes: Sequence[Mapping[str, Any]]) -> None:
@@ -240,22 +249,13 @@ async def _ids_of(session: AsyncSession, month: date, verdict: PostVerdict) -> S
     return (await session.exec(query)).all()
 
 
-async def missing_in_range(session: AsyncSession, broadcast: BroadcastRow, first: int, limit: int) -> list[Open]:
-    """The first of the audience from a position who have no row in the ledger."""
+async def members_in_range(session: AsyncSession, broadcast: BroadcastRow, first: int, end: int) -> list[str]:
+    """All of the audience from a position to before another, whatever is known of them."""
     member = AudienceMemberRow
-    has_row = (
-        select(MessageRow.id)
-        .where(_of(broadcast), MessageRow.contact_id == member.contact_id)
-        .correlate(member)
-        .exists()
+    query = select(member.contact_id).where(
+        member.audience_id == broadcast.id, member.position >= first, member.position < end
     )
-    query = (
-        select(member.contact_id, member.position)
-        .where(member.audience_id == broadcast.id, member.position >= first, ~has_row)
-        .order_by(col(member.position))
-        .limit(limit)
-    )
-    return [Open(*found) for found in await session.exec(query)]
+    return list(await session.exec(query.order_by(col(member.contact_id))))
 
 
 async def skip_open(session: AsyncSession, broadcast: BroadcastRow, reason: str, limit: int) -> int:

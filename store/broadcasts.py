@@ -159,18 +159,18 @@ async def begin(session: AsyncSession, row: BroadcastRow) -> int:
         if "contacts" not in row.source:
             await keep_audience(session, row.id, AudienceSource.model_validate(row.source), now())
         # Not the count: whoever was erased since it was written down has left a gap below.
-        row.size = await _last_position(session, row.id) + 1
+        row.size = await audience_size(session, row.id)
     if row.status == BroadcastStatus.WAITING:
         row.status = BroadcastStatus.SENDING
     session.add(row)
     return row.size
 
 
-async def _last_position(session: AsyncSession, broadcast_id: str) -> int:
-    """-1 of an empty audience."""
+async def audience_size(session: AsyncSession, broadcast_id: str) -> int:
+    """The position after the last one; also of one that is written down and has not begun."""
     query = select(func.max(AudienceMemberRow.position)).where(AudienceMemberRow.audience_id == broadcast_id)
-    found = (await session.exec(query)).one()
-    return -1 if found is None else int(found)
+    last = (await session.exec(query)).one()
+    return 0 if last is None else int(last) + 1
 
 
 async def counts_of(session: AsyncSession, row: BroadcastRow) -> list[Count]:

@@ -95,7 +95,7 @@ class ContactRow(SQLModel, table=True):
     lifecycle_stage: str | None = None
     score: int = Field(default=0, sa_column_kwargs={"server_default": "0"})
     owner_id: str | None = Field(default=None, sa_type=String(36), description="the person who owns the lead")
-    attributes: dict[str, JsonValue] = Field(default_factory=dict, sa_type=JSON)
+    attributes: dict[str, JsonValue] = Field(default={}, sa_type=JSON)
     created_at: datetime = moment(default_factory=now)
     updated_at: datetime = moment(default_factory=now)
 
@@ -185,7 +185,7 @@ class EnrollmentRow(SQLModel, table=True):
     id: str = uuid(default_factory=new_id, primary_key=True)
     flow: str
     contact_id: str = uuid(foreign_key="contacts.id")
-    settings: dict[str, JsonValue] = Field(default_factory=dict, sa_type=JSON)
+    settings: dict[str, JsonValue] = Field(default={}, sa_type=JSON)
     status: str = Field(default="active", description="active or ended")
     idempotency_key: str | None = None
     request_hash: str | None = None
@@ -201,7 +201,7 @@ class EnrollmentRow(SQLModel, table=True):
         default=None, description="of the flow's code, that it began on; null until its run has told it"
     )
     skipped_steps: list[str] = Field(
-        default_factory=list,
+        default=[],
         sa_type=JSON,
         sa_column_kwargs={"server_default": "[]"},
         description="when it ended: inserted by edits where the contact had passed",
@@ -272,8 +272,8 @@ class CrmChangeRow(SQLModel, table=True):
     contact_id: str = uuid(foreign_key="contacts.id")
     step: str
     kind: str = Field(description="fields, lifecycle, score, owner, note, sunset or, of no change, hand_over")
-    change: dict[str, JsonValue] = Field(default_factory=dict, sa_type=JSON)
-    result: dict[str, JsonValue] = Field(default_factory=dict, sa_type=JSON)
+    change: dict[str, JsonValue] = Field(default={}, sa_type=JSON)
+    result: dict[str, JsonValue] = Field(default={}, sa_type=JSON)
     refusal: str | None = Field(default=None, description="why nothing was changed")
     mirror: str | None = Field(default=None, description="owed, told or refused; null: there is none")
     mirror_refusal: str | None = None
@@ -304,7 +304,7 @@ class EventRow(SQLModel, table=True):
     contact_id: str = uuid(foreign_key="contacts.id")
     name: str
     occurred_at: datetime = moment()
-    properties: dict[str, JsonValue] = Field(default_factory=dict, sa_type=JSON)
+    properties: dict[str, JsonValue] = Field(default={}, sa_type=JSON)
     received_at: datetime = moment(default_factory=now)
     delivered_at: datetime | None = moment(default=None, nullable=True)
 
@@ -342,6 +342,8 @@ _REPORTED = (
     Index(
         "ix_messages_broadcast",
         "broadcast_id",
+        # PostgreSQL takes it in place of the unique key while it has no figures of a broadcast, which just began.
+        "contact_id",
         "variant",
         *_WHAT_CAME,
         sqlite_where=text("broadcast_id IS NOT NULL"),
@@ -420,13 +422,13 @@ class MessageRow(SQLModel, table=True):
         default=None, nullable=True, description="when a doubt about it was settled by having it handed over once more"
     )
     decision: dict[str, JsonValue] = Field(
-        default_factory=dict,
+        default={},
         sa_type=JSON,
         sa_column_kwargs={"server_default": "{}"},
         description="the latest decision with the inputs it had",
     )
     attempts: list[dict[str, JsonValue]] = Field(
-        default_factory=list,
+        default=[],
         sa_type=JSON,
         sa_column_kwargs={"server_default": "[]"},
         description="what became of each handover, and who settled it",
@@ -461,7 +463,7 @@ class ProviderRow(SQLModel, table=True):
     __tablename__ = "providers"
 
     name: str = Field(primary_key=True)
-    circuit: dict[str, JsonValue] = Field(default_factory=dict, sa_type=JSON)
+    circuit: dict[str, JsonValue] = Field(default={}, sa_type=JSON)
 
 
 class ErasureRow(SQLModel, table=True):
@@ -479,5 +481,5 @@ class ErasureRow(SQLModel, table=True):
     begun_at: datetime | None = moment(default=None, nullable=True, description="when its workflow was started last")
     finished_at: datetime | None = moment(default=None, nullable=True)
     done: dict[str, JsonValue] = Field(
-        default_factory=dict, sa_type=JSON, description="what was done so far, as domain.erasure.Certificate"
+        default={}, sa_type=JSON, description="what was done so far, as domain.erasure.Certificate"
     )

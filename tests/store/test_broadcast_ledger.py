@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy import event
 from sqlmodel import col, select
+from sqlmodel.ext.asyncio.session import AsyncSession
 
 from domain.circuit import Send
 from domain.messages import MessageStatus, Receipt
@@ -17,6 +20,7 @@ from store.ledger import doubt
 from store.list_tables import BroadcastRow
 from store.tables import MessageRow, month_of, now
 from tests.activities.broadcasting import asked_for, contacts
+from tests.address_keys import ADDRESS_KEYS
 
 EARLIER, LATER = now(), now() + timedelta(seconds=20)
 
@@ -96,3 +100,47 @@ async def test_a_second_handover_keeps_what_came_of_the_first(database: Database
     await settle(database, verdict(broadcast, MessageStatus.SENT), broadcast, ids)
     for row in await found(database, ids):
         assert [attempt["outcome"] for attempt in row.attempts] == ["ready", "sent"]
+
+
+async def test_a_batch_reads_its_own_rows_alone_while_postgresql_has_no_figures_of_the_broadcast(
+    postgres_url: str,
+) -> None:
+    """It takes a broadcast that it never counted for one of a single row, and any index of broadcasts for as good."""
+    database = Database(postgres_url, ADDRESS_KEYS)
+    ids = await contacts(database, 3000)
+    earlier, broadcast = await asked_for(database, ids), await asked_for(database, ids)
+    async with database.write() as session:
+        rows = [broadcast_ledger.new_row(earlier, each, None, status=MessageStatus.SENT) for each in ids]
+        await broadcast_ledger.add_rows(session, rows)
+        await (await session.connection()).exec_driver_sql("ANALYZE")
+    async with database.write() as session:
+        rows = [broadcast_ledger.new_row(broadcast, each, None, status=MessageStatus.SENT) for each in ids[:2500]]
+        await broadcast_ledger.add_rows(session, rows)
+    async with database.read() as session:
+        plans = await explained(session, lambda: broadcast_ledger.open_in_range(session, broadcast, 2000, 2100))
+    await database.close()
+    assert [removed(plan) for plan in plans] == [0]
+
+
+async def explained(session: AsyncSession, work: Callable[[], Awaitable[object]]) -> list[dict[str, Any]]:
+    """What PostgreSQL did for each statement of the work."""
+    connection = await session.connection()
+    said: list[tuple[str, Any]] = []
+
+    def note(_: object, __: object, statement: str, parameters: Any, ___: object, ____: object) -> None:
+        said.append((statement, parameters))
+
+    event.listen(connection.sync_connection, "before_cursor_execute", note)
+    await work()
+    event.remove(connection.sync_connection, "before_cursor_execute", note)
+    found = [
+        await connection.exec_driver_sql(f"EXPLAIN (ANALYZE, FORMAT JSON) {statement}", parameters)
+        for statement, parameters in said
+    ]
+    return [each.scalar_one()[0]["Plan"] for each in found]
+
+
+def removed(plan: dict[str, Any]) -> int:
+    """How many rows were read and were not meant."""
+    own = sum(plan.get(f"Rows Removed by {what}", 0) for what in ("Filter", "Join Filter", "Index Recheck"))
+    return int(own * plan["Actual Loops"]) + sum(map(removed, plan.get("Plans", ())))
