@@ -38,7 +38,7 @@ async def keep_words(
     if not words:
         return Following()
     asked = set() if is_new else _requested(await consent_of(session, contact.id))
-    counting = await record_words(session, contact.id, words)
+    counting = await record_words(session, contact.id, words, is_new=is_new)
     if any(word.state is ConsentState.REQUESTED for word in counting):
         return Following(begins=await _enrolled(session, services, contact))
     return await settle_request(session, contact, asked, counting)

@@ -13,6 +13,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from domain.bulk_enrollments import JobStatus, Refused, stage_end
 from domain.suppressions import STOPS_EVERYTHING, SuppressionReason
+from store.among import among
 from store.bulk_enrollments import finish
 from store.bulk_gates import open_next_gate, pilot_of
 from store.holds import Scope, open_holds
@@ -87,7 +88,7 @@ async def _refusals(
 ) -> dict[str, str]:
     """Why contacts are not enrolled, by their id; who may be is not in it."""
     ids = [each.contact_id for each in candidates]
-    theirs = (col(EnrollmentRow.flow) == flow, col(EnrollmentRow.contact_id).in_(ids))
+    theirs = (col(EnrollmentRow.flow) == flow, among(session, col(EnrollmentRow.contact_id), ids))
     active = await session.exec(select(EnrollmentRow.contact_id).where(*theirs, EnrollmentRow.status == "active"))
     refused: dict[str, str] = dict.fromkeys(active, Refused.ALREADY_ACTIVE)
     ended = select(EnrollmentRow.contact_id, func.max(EnrollmentRow.ended_at)).where(
@@ -96,7 +97,7 @@ async def _refusals(
     last_ended = dict((await session.exec(ended.group_by(col(EnrollmentRow.contact_id)))).all())
     refused.update(dict.fromkeys(_too_early(last_ended, reenroll_after), Refused.NOT_YET_AGAIN))
     refused.update(await _suppressed(session, candidates))
-    erasing = await session.exec(select(ErasureRow.contact_id).where(col(ErasureRow.contact_id).in_(ids)))
+    erasing = await session.exec(select(ErasureRow.contact_id).where(among(session, col(ErasureRow.contact_id), ids)))
     refused.update({contact_id: Refused.BEING_ERASED for contact_id in erasing if contact_id is not None})
     return refused
 
@@ -113,7 +114,9 @@ def _too_early(last_ended: Mapping[str, datetime | None], reenroll_after: timede
 async def _suppressed(session: AsyncSession, candidates: Sequence[Candidate]) -> dict[str, str]:
     """By contact: `suppressed_` and why, of several reasons one that stops everything."""
     ids = {hash_: each.contact_id for each in candidates for hash_ in email_hashes(session, each.email)}
-    query = select(SuppressionRow.email_hash, SuppressionRow.reason).where(col(SuppressionRow.email_hash).in_(ids))
+    query = select(SuppressionRow.email_hash, SuppressionRow.reason).where(
+        among(session, col(SuppressionRow.email_hash), ids)
+    )
     reasons: dict[str, set[SuppressionReason]] = {}
     for hash_, reason in await session.exec(query):
         reasons.setdefault(ids[hash_], set()).add(SuppressionReason(reason))

@@ -36,28 +36,36 @@ class Recorded(NamedTuple):
         return {**columns, "id": new_id(), "contact_id": self.contact_id, "recorded_at": columns.pop("given_at")}
 
 
-async def record_words(session: AsyncSession, contact_id: str, words: Iterable[Word]) -> list[Word]:
+async def record_words(
+    session: AsyncSession, contact_id: str, words: Iterable[Word], *, is_new: bool = False
+) -> list[Word]:
     """Keep what these words say that is not known yet; answer those that count from now on.
 
     Whoever calls it has locked the contact: of two words at once, the second one sees the first. A word without a date
-    is given now, and later than any that we were told of before. One with a date in the future is given now.
+    is given now, and later than any that we were told of before. One with a date in the future is given now. A contact
+    who `is_new` has said nothing before.
     """
-    return [each.word for each in await record_words_of_many(session, {contact_id: list(words)}) if each.counts]
+    recorded = await record_words_of_many(session, {contact_id: list(words)}, are_new=is_new)
+    return [each.word for each in recorded if each.counts]
 
 
-async def record_words_of_many(session: AsyncSession, words: Mapping[str, Sequence[Word]]) -> list[Recorded]:
+async def record_words_of_many(
+    session: AsyncSession, words: Mapping[str, Sequence[Word]], *, are_new: bool = False
+) -> list[Recorded]:
     """`record_words` for many contacts, by id, at once; answer all that is new of them."""
-    recorded = await what_is_new(session, words)
+    recorded = await what_is_new(session, words, are_new=are_new)
     if recorded:
         await session.exec(insert(ConsentRow), params=[each.columns() for each in recorded])
     return recorded
 
 
-async def what_is_new(session: AsyncSession, words: Mapping[str, Sequence[Word]]) -> list[Recorded]:
+async def what_is_new(
+    session: AsyncSession, words: Mapping[str, Sequence[Word]], *, are_new: bool = False
+) -> list[Recorded]:
     """What `record_words_of_many` would write down, in the order in which the words come."""
     topics = {word.topic for said in words.values() for word in said}
     known = defaultdict[tuple[str, str], list[Word]](list)
-    for contact_id, word in await _known(session, words, topics) if topics else ():
+    for contact_id, word in await _known(session, words, topics) if topics and not are_new else ():
         known[contact_id, word.topic].append(word)
     recorded = []
     for contact_id, said in words.items():

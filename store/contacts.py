@@ -54,7 +54,8 @@ async def upsert_contact(
             session.add(contact)
         await session.flush()
     words = {topic: ConsentState.GRANTED if granted else ConsentState.WITHDRAWN for topic, granted in consent.items()}
-    await record_words(session, contact.id, [Word(topic, state, source, "api") for topic, state in words.items()])
+    said = [Word(topic, state, source, "api") for topic, state in words.items()]
+    await record_words(session, contact.id, said, is_new=created)
     return Upserted(contact, created)
 
 

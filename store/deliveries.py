@@ -21,6 +21,7 @@ from domain.automated_acts import automated
 from domain.deliveries import Acts, DeliveryEvent, DeliveryKind, Reached, Sign, Told, reached, who_acted
 from domain.flows import FlowType
 from domain.messages import REACHED, MessageStatus
+from store.among import among
 from store.insertion import insert_those_new
 from store.ledger import note_attempt
 from store.locks import lock
@@ -92,12 +93,12 @@ async def _without_known_junk(session: AsyncSession, chunk: Sequence[DeliveryEve
     if not junk:
         return chunk
     await lock(session, "delivery-events:junk")
-    known = set(await session.exec(select(DeliveryEventRow.id).where(col(DeliveryEventRow.id).in_(junk))))
+    known = set(await session.exec(select(DeliveryEventRow.id).where(among(session, col(DeliveryEventRow.id), junk))))
     return [event for event in chunk if event.id not in known]
 
 
 async def _lock_messages(session: AsyncSession, ids: Collection[str]) -> dict[str, MessageRow]:
-    query = select(MessageRow).where(col(MessageRow.id).in_(ids)).order_by(col(MessageRow.id))
+    query = select(MessageRow).where(among(session, col(MessageRow.id), ids)).order_by(col(MessageRow.id))
     return {row.id: row for row in await session.exec(query.with_for_update())}
 
 
@@ -169,7 +170,7 @@ async def _known(session: AsyncSession, message_ids: Collection[str]) -> dict[st
         col(row.url),
         col(row.reason),
         col(row.automated),
-    ).where(col(row.message_id).in_(message_ids))
+    ).where(among(session, col(row.message_id), message_ids))
     known = defaultdict[str, _Known](lambda: _Known([], {}))
     for message_id, event_id, kind, occurred_at, url, reason, sign in await (await session.connection()).execute(query):
         of_message = known[str(message_id)]
@@ -206,7 +207,7 @@ def _settle(row: MessageRow, state: Reached, done: Acts, new: Sequence[DeliveryE
 async def _take_back(session: AsyncSession, automated: Collection[Told]) -> None:
     """What a machine did no contact did. A flow that was told of it meanwhile has gone on, and is told of nothing."""
     moments = [told.occurred_at for told in automated]
-    of_these = col(EventRow.id).in_([told.id for told in automated])
+    of_these = among(session, col(EventRow.id), [told.id for told in automated])
     await session.exec(delete(EventRow).where(of_these, col(EventRow.occurred_at).between(min(moments), max(moments))))
 
 

@@ -12,6 +12,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from domain.flows import Exit, Outcome
 from domain.messages import MessageStatus
+from store.among import among
 from store.erasures import require_no_erasure
 from store.insertion import insert_unless_there
 from store.questions import withdraw_all
@@ -182,13 +183,15 @@ async def active_among(session: AsyncSession, enrollment_ids: Sequence[str]) -> 
     """Those of these enrollments that are active."""
     ids = col(EnrollmentRow.id)
     return frozenset(
-        await session.exec(select(ids).where(ids.in_(enrollment_ids), col(EnrollmentRow.status) == "active"))
+        await session.exec(
+            select(ids).where(among(session, ids, enrollment_ids), col(EnrollmentRow.status) == "active")
+        )
     )
 
 
 async def mark_all_started(session: AsyncSession, enrollment_ids: Sequence[str]) -> frozenset[str]:
     """As `mark_started` of each; answer those that are not active any more."""
-    unmarked = (col(EnrollmentRow.id).in_(enrollment_ids), col(EnrollmentRow.started_at).is_(None))
+    unmarked = (among(session, col(EnrollmentRow.id), enrollment_ids), col(EnrollmentRow.started_at).is_(None))
     marking = update(EnrollmentRow).where(*unmarked).values(started_at=now())
     await session.exec(marking.execution_options(synchronize_session=False))
     return frozenset(enrollment_ids) - await active_among(session, enrollment_ids)

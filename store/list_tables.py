@@ -73,10 +73,10 @@ class ImportRow(SQLModel, table=True):
     idempotency_key: str | None = Field(default=None, unique=True)
     name: str = Field(default="", description="of the file, as its sender calls it")
     dry_run: bool = False
-    options: dict[str, JsonValue] = Field(default_factory=dict, sa_type=JSON, description="as its request has them")
+    options: dict[str, JsonValue] = Field(default={}, sa_type=JSON, description="as its request has them")
     delimiter: str = Field(default=",", description="of its cells")
     columns: list[dict[str, JsonValue]] = Field(
-        default_factory=list, sa_type=JSON, description="of the file, in their order: name and target"
+        default=[], sa_type=JSON, description="of the file, in their order: name and target"
     )
     status: str = Field(default="running", description="running or finished")
     claim: str | None = Field(
@@ -169,7 +169,7 @@ class BulkEnrollmentRow(SQLModel, table=True):
     source: dict[str, JsonValue] = Field(
         sa_type=JSON, description="as domain.audiences has it; of contacts by id only how many they were"
     )
-    settings: dict[str, JsonValue] = Field(default_factory=dict, sa_type=JSON)
+    settings: dict[str, JsonValue] = Field(default={}, sa_type=JSON)
     pilot: dict[str, JsonValue] | None = Field(default=None, sa_type=JSON, nullable=True)
     per_second: float
     status: str = Field(description="one of domain.bulk_enrollments.JobStatus")
@@ -177,10 +177,10 @@ class BulkEnrollmentRow(SQLModel, table=True):
     size: int | None = Field(default=None, description="of the audience; null: not counted yet")
     position: int = Field(default=0, description="how many of the audience were looked at")
     enrolled: int = 0
-    refusals: dict[str, int] = Field(default_factory=dict, sa_type=JSON, description="how many were refused, by reason")
+    refusals: dict[str, int] = Field(default={}, sa_type=JSON, description="how many were refused, by reason")
     stage: int = 0
     gates: list[dict[str, JsonValue]] = Field(
-        default_factory=list, sa_type=JSON, description="what each gate found, and who approved"
+        default=[], sa_type=JSON, description="what each gate found, and who approved"
     )
     idempotency_key: str | None = None
     request_hash: str | None = None

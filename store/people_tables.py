@@ -18,18 +18,18 @@ class PersonRow(SQLModel, table=True):
     id: str = uuid(default_factory=new_id, primary_key=True)
     email: str = Field(unique=True)
     name: str
-    roles: list[str] = Field(default_factory=list, sa_type=JSON)
-    teams: list[str] = Field(default_factory=list, sa_type=JSON)
+    roles: list[str] = Field(default=[], sa_type=JSON)
+    teams: list[str] = Field(default=[], sa_type=JSON)
     locale: str
     time_zone: str
-    working_hours: dict[str, Any] = Field(default_factory=dict, sa_type=JSON)
+    working_hours: dict[str, Any] = Field(default={}, sa_type=JSON)
     holidays: str | None = None
-    absences: list[dict[str, Any]] = Field(default_factory=list, sa_type=JSON)
+    absences: list[dict[str, Any]] = Field(default=[], sa_type=JSON)
     capacity: int | None = None
     weight: int = 1
-    territories: list[str] = Field(default_factory=list, sa_type=JSON)
-    products: list[str] = Field(default_factory=list, sa_type=JSON)
-    languages: list[str] = Field(default_factory=list, sa_type=JSON)
+    territories: list[str] = Field(default=[], sa_type=JSON)
+    products: list[str] = Field(default=[], sa_type=JSON)
+    languages: list[str] = Field(default=[], sa_type=JSON)
     active: bool = True
     created_at: datetime = moment(default_factory=now)
     updated_at: datetime = moment(default_factory=now)
@@ -52,9 +52,9 @@ class ApprovalRow(SQLModel, table=True):
     flow: str
     step: str
     subject: str
-    content: dict[str, JsonValue] = Field(default_factory=dict, sa_type=JSON)
+    content: dict[str, JsonValue] = Field(default={}, sa_type=JSON)
     content_hash: str
-    stages: list[dict[str, Any]] = Field(default_factory=list, sa_type=JSON)
+    stages: list[dict[str, Any]] = Field(default=[], sa_type=JSON)
     stage: int = Field(default=0, description="the one that is asked now, from 0")
     status: str = Field(default="pending", description="pending, approved, rejected, expired or withdrawn")
     created_at: datetime = moment(default_factory=now)
@@ -144,7 +144,7 @@ class AssignmentRow(SQLModel, table=True):
     status: str = Field(
         description="offered, accepted, declined, lapsed (no answer in time), queued, drained or withdrawn"
     )
-    reasons: list[dict[str, Any]] = Field(default_factory=list, sa_type=JSON)
+    reasons: list[dict[str, Any]] = Field(default=[], sa_type=JSON)
     respond_by: datetime | None = moment(
         default=None, nullable=True, description="null: the rep has not been written to, or is not to answer"
     )
@@ -164,7 +164,7 @@ class LeadRulesRow(SQLModel, table=True):
     __tablename__ = "lead_rules"
 
     version: int = Field(primary_key=True)
-    rules: list[dict[str, Any]] = Field(default_factory=list, sa_type=JSON)
+    rules: list[dict[str, Any]] = Field(default=[], sa_type=JSON)
     created_at: datetime = moment(default_factory=now)
 
 

@@ -14,6 +14,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from domain.events import NO_ACTS, concerns
 from domain.flows import FlowType
 from domain.suppressions import SuppressionReason
+from store.among import among
 from store.crm import note_lifted_sunset
 from store.events import record_told_event
 from store.insertion import insert_those_new
@@ -49,7 +50,9 @@ class _Listeners:
 
     async def find(self, session: AsyncSession, contact_ids: Collection[str]) -> None:
         query = select(EnrollmentRow.contact_id, EnrollmentRow.flow, EnrollmentRow.settings)
-        query = query.where(EnrollmentRow.status == "active", col(EnrollmentRow.contact_id).in_(contact_ids))
+        query = query.where(
+            EnrollmentRow.status == "active", among(session, col(EnrollmentRow.contact_id), contact_ids)
+        )
         for contact_id, flow, settings in await session.exec(query):
             self._active[contact_id].append((flow, settings))
 
@@ -128,9 +131,9 @@ async def _contacts(session: AsyncSession, responses: Sequence[Response]) -> dic
     """By id, and by address."""
     ids = {each.contact_id for each in responses if each.contact_id}
     addresses = {each.address for each in responses if each.address}
-    found = [*await session.exec(select(ContactRow).where(col(ContactRow.id).in_(ids)))] if ids else []
+    found = [*await session.exec(select(ContactRow).where(among(session, col(ContactRow.id), ids)))] if ids else []
     if addresses:
-        found += await session.exec(select(ContactRow).where(col(ContactRow.email).in_(addresses)))
+        found += await session.exec(select(ContactRow).where(among(session, col(ContactRow.email), addresses)))
     return {contact.id: contact for contact in found} | {contact.email: contact for contact in found}
 
 
@@ -141,11 +144,11 @@ async def _lift_sunsets(session: AsyncSession, acts: Sequence[Response]) -> None
         latest[contact_id] = max(act.occurred_at, latest.get(contact_id, act.occurred_at))
     if not latest:
         return
-    query = select(ContactRow.id, ContactRow.email).where(col(ContactRow.id).in_(latest))
+    query = select(ContactRow.id, ContactRow.email).where(among(session, col(ContactRow.id), latest))
     emails = dict(list(await session.exec(query)))
     hashes = {hashed: contact_id for contact_id, email in emails.items() for hashed in email_hashes(session, email)}
     sunset = select(SuppressionRow.email_hash).where(
-        col(SuppressionRow.email_hash).in_(hashes), SuppressionRow.reason == SuppressionReason.SUNSET
+        among(session, col(SuppressionRow.email_hash), hashes), SuppressionRow.reason == SuppressionReason.SUNSET
     )
     for contact_id in sorted({hashes[hashed] for hashed in await session.exec(sunset)}):
         if await unsuppress(session, emails[contact_id], SuppressionReason.SUNSET, before=latest[contact_id]):

@@ -13,6 +13,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from domain.flows import FlowType
 from domain.triggers import ORIGIN, Trigger, declared_id, enrollment_key, often_enough
+from store.among import among
 from store.enrollments import AlreadyActive, NotYetAgain, enroll
 from store.erasures import BeingErased
 from store.list_tables import SegmentRow, TriggerRow
@@ -121,7 +122,7 @@ async def _with_segments(session: AsyncSession, rules: Sequence[Rule]) -> list[R
 
 async def _take_turns(session: AsyncSession, contact_ids: Collection[str]) -> None:
     """Of two transactions that each add something to a contact, the later one has to see both."""
-    query = select(ContactRow.id).where(col(ContactRow.id).in_(contact_ids)).order_by(col(ContactRow.id))
+    query = select(ContactRow.id).where(among(session, col(ContactRow.id), contact_ids)).order_by(col(ContactRow.id))
     await session.exec(query.with_for_update(key_share=True))
 
 
@@ -142,7 +143,9 @@ async def _due_after(session: AsyncSession, rules: Sequence[Rule], happened: Ite
 async def _active(session: AsyncSession, flow: str, contact_ids: Collection[str]) -> set[str]:
     """Those of some contacts who are in the flow now."""
     row = EnrollmentRow
-    query = select(row.contact_id).where(row.flow == flow, row.status == "active", col(row.contact_id).in_(contact_ids))
+    query = select(row.contact_id).where(
+        row.flow == flow, row.status == "active", among(session, col(row.contact_id), contact_ids)
+    )
     return set(await session.exec(query)) if contact_ids else set()
 
 
@@ -157,12 +160,12 @@ async def _often_enough(
         col(row.occurred_at) <= max(at) + within,
     )
     contacts = {event.contact_id for event in events}
-    counted = select(row.contact_id, func.count()).where(col(row.contact_id).in_(contacts), *around)
+    counted = select(row.contact_id, func.count()).where(among(session, col(row.contact_id), contacts), *around)
     counts = dict(list(await session.exec(counted.group_by(col(row.contact_id)).having(func.count() >= times))))
     few = [contact_id for contact_id, count in counts.items() if count <= _FEW]
     moments = defaultdict[str, list[datetime]](list)
     if few:
-        of_few = select(row.contact_id, row.occurred_at).where(col(row.contact_id).in_(few), *around)
+        of_few = select(row.contact_id, row.occurred_at).where(among(session, col(row.contact_id), few), *around)
         for contact_id, moment in await session.exec(of_few):
             moments[contact_id].append(moment)
     enough = []

@@ -1,0 +1,44 @@
+"""Rows that are inserted together are what they would be one by one, on both databases."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from pydantic import JsonValue
+from sqlmodel import col, select
+
+from store.database import Database
+from store.insertion import insert_many, insert_those_new
+from store.tables import DeliveryEventRow
+
+AT = datetime(2026, 11, 23, 12, 0, 0, 123456, tzinfo=UTC)
+
+
+def row(event_id: str, raw: JsonValue) -> dict[str, Any]:
+    told = {"id": event_id, "provider": "post", "message_id": None, "kind": "junk", "occurred_at": AT}
+    return {**told, "received_at": AT, "reason": None, "automated": None, "url": None, "raw": raw}
+
+
+@pytest.mark.parametrize("raw", [None, "ñ", 7, [], ["a", None], {"a": {"b": None}, "quote": "'\""}], ids=str)
+async def test_values_are_kept_as_they_are_one_by_one(database: Database, raw: JsonValue) -> None:
+    async with database.write() as session:
+        await insert_those_new(session, DeliveryEventRow, [row("alone", raw)])
+        assert await insert_many(session, DeliveryEventRow, [row("first", raw), row("second", raw)]) == 2
+    async with database.read() as session:
+        rows = list(await session.exec(select(DeliveryEventRow).order_by(col(DeliveryEventRow.id))))
+    assert [each.id for each in rows] == ["alone", "first", "second"]
+    assert all((each.raw, each.occurred_at, each.url) == (raw, AT, None) for each in rows)
+
+
+async def test_those_that_are_there_stay_and_are_not_answered(database: Database) -> None:
+    async with database.write() as session:
+        await insert_those_new(session, DeliveryEventRow, [row("known", "before")])
+        rows = [row("known", "after"), row("new", "after")]
+        assert await insert_those_new(session, DeliveryEventRow, rows) == {"new"}
+        assert await insert_many(session, DeliveryEventRow, rows) == 0
+    async with database.read() as session:
+        assert (
+            await session.exec(select(DeliveryEventRow.raw).where(DeliveryEventRow.id == "known"))
+        ).one() == "before"
