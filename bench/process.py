@@ -1,6 +1,7 @@
 """Processes of Cauce that know the bench's own flows beside the shipped ones.
 
-`python -m bench.process worker READY` does what `cauce worker` does for flows, and makes the file READY once it does.
+`python -m bench.process worker READY` does what `cauce worker` does for flows, bulk enrollments and broadcasts, and
+makes the file READY once it does.
 `python -m bench.process api PORT` serves the API.
 """
 
@@ -20,6 +21,8 @@ from runtime.databases import open_database
 from runtime.settings import Settings, load_settings
 from runtime.temporal import connect
 from tests.flows.specimen_templates import specimen_templates
+from worker.broadcasting import broadcasting
+from worker.listing import listing
 from worker.outgoing import make_outgoing
 from worker.process import working
 from workflows.discovery import FlowClass, discover_flows
@@ -42,7 +45,12 @@ def templates() -> Templates:
 async def work(settings: Settings, ready: Path) -> None:
     client = await connect(settings.encryption_keys)
     database = open_database(settings)
-    async with working(client, settings, database, make_outgoing(settings), templates(), flows()):
+    outgoing, known = make_outgoing(settings), templates()
+    async with (
+        working(client, settings, database, outgoing, known, flows()),
+        listing(client, database, flow_types()),
+        broadcasting(client, settings, database, outgoing, known),
+    ):
         await asyncio.to_thread(ready.touch)
         await asyncio.Event().wait()
 

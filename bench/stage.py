@@ -26,11 +26,18 @@ from runtime.temporal import SEARCH_ATTRIBUTES
 from store.database import Database, migrate
 
 SECRET = "a secret key of the bench"  # noqa: S105 (of servers that live as long as the bench)
+_LOOK_SECONDS = 0.1
 _TEMPORAL = Path(sysconfig.get_path("scripts")) / "temporal"
 
 
 class Stage:
-    """Servers that are up, and processes started on them. `client` and `database` are the bench's own connections."""
+    """Servers that are up, and processes started on them. `client` and `database` are the bench's own connections.
+
+    `serving` is the process of the API that was started last.
+    """
+
+    client: Client
+    serving: psutil.Process
 
     def __init__(self, folder: Path, database_url: str, temporal_port: int, provider_url: str) -> None:
         self.folder = folder
@@ -38,7 +45,6 @@ class Stage:
         self.database = Database(database_url, [SECRET])
         self.temporal_address = f"{LOOPBACK}:{temporal_port}"
         self.provider_url = provider_url
-        self.client: Client
         self._processes: list[subprocess.Popen[bytes]] = []
 
     def environment(self, **variables: str) -> dict[str, str]:
@@ -81,7 +87,7 @@ class Stage:
     async def api(self) -> str:
         """A process that serves the API, with the bench's own flows; its URL."""
         port = unused_port()
-        self.run(sys.executable, "-m", "bench.process", "api", str(port))
+        self.serving = self.run(sys.executable, "-m", "bench.process", "api", str(port))
         url = f"http://{LOOPBACK}:{port}"
         await until(lambda: _answers(f"{url}/healthz"))
         return url
@@ -101,6 +107,24 @@ async def until(condition: Callable[[], Awaitable[bool]], patience: float = 300)
         if time.monotonic() > deadline:
             raise TimeoutError
         await asyncio.sleep(0.05)
+
+
+@asynccontextmanager
+async def peak_memory(process: psutil.Process) -> AsyncIterator[Callable[[], float]]:
+    """Watch a process inside the block; the answer is the megabytes of resident memory that it had at most."""
+    peak = 0
+
+    async def look() -> None:
+        nonlocal peak
+        while True:
+            peak = max(peak, process.memory_info().rss)
+            await asyncio.sleep(_LOOK_SECONDS)
+
+    looking = asyncio.create_task(look())
+    try:
+        yield lambda: peak / 1e6
+    finally:
+        looking.cancel()
 
 
 async def _answers(url: str) -> bool:

@@ -39,9 +39,11 @@ async def measure() -> Results:
         api, worker = await on.api(), await on.worker()
         results: Results = {}
         asleep: list[EnrollmentRow] = []
+        made = 0
         before = _megabytes(worker)
         for size in (FEW, MANY):
-            asleep += await put_to_sleep(on, len(asleep), size)
+            asleep += await put_to_sleep(on, made, size)
+            made = size
             results[f"worker_memory_per_1000_sleeping_{size}"] = (_megabytes(worker) - before) / size * 1000
             woken = random.Random(size).sample(asleep, WOKEN)  # noqa: S311 (a die)
             asleep = [row for row in asleep if row not in woken]

@@ -18,10 +18,8 @@ from psycopg.types.json import Json
 from bench.http_load import ask_all, post
 from bench.measuring import Results, alternating, ratio
 from bench.stage import Stage, stage
-from domain.contacts import ContactProfile
 from domain.messages import MessageStatus
-from store.contacts import upsert_contact
-from store.tables import EnrollmentRow, MessageRow, new_id, now
+from store.tables import ContactRow, EnrollmentRow, MessageRow, new_id, now
 from tests.integrations.sendgrid_webhook import webhook_event
 
 EVENTS = 5_000
@@ -78,25 +76,27 @@ async def by_inserts(on: Stage) -> float:
 async def _events(on: Stage) -> list[dict[str, Any]]:
     """Of messages that were just sent."""
     sent_at = now()
+    contacts = [ContactRow(email=f"{new_id()}@example.com", locale="en") for _ in range(EVENTS)]
+    enrollments = [
+        EnrollmentRow(flow="onboarding", contact_id=contact.id, status="ended", ended_at=sent_at)
+        for contact in contacts
+    ]
+    messages = [
+        MessageRow(
+            flow="onboarding",
+            enrollment_id=enrollment.id,
+            contact_id=enrollment.contact_id,
+            step="welcome",
+            status=MessageStatus.SENT,
+            sent_at=sent_at,
+        )
+        for enrollment in enrollments
+    ]
     async with on.database.write() as session:
-        profile = ContactProfile(email=f"{new_id()}@example.com")
-        contact = (await upsert_contact(session, profile, {}, "bench")).contact
-        enrollment = EnrollmentRow(flow="onboarding", contact_id=contact.id, status="ended", ended_at=now())
-        session.add(enrollment)
-        await session.flush()
-        messages = [
-            MessageRow(
-                flow="onboarding",
-                enrollment_id=enrollment.id,
-                contact_id=contact.id,
-                step=f"step-{number}",
-                status=MessageStatus.SENT,
-                sent_at=sent_at,
-            )
-            for number in range(EVENTS)
-        ]
-        session.add_all(messages)
+        for rows in (contacts, enrollments, messages):
+            session.add_all(rows)
+            await session.flush()
     return [
-        webhook_event(NAMES[number % len(NAMES)], message.id, sent_at, sg_event_id=new_id(), email=profile.email)
-        for number, message in enumerate(messages)
+        webhook_event(NAMES[number % len(NAMES)], message.id, sent_at, sg_event_id=new_id(), email=contact.email)
+        for number, (contact, message) in enumerate(zip(contacts, messages, strict=True))
     ]
