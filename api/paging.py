@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Sequence
-from typing import Annotated, Generic, TypeVar
+from collections.abc import Callable, Sequence
+from typing import Annotated, Generic, Protocol, TypeVar
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
+
+class _Row(Protocol):
+    id: str
+
+
 ItemT = TypeVar("ItemT")
+RowT = TypeVar("RowT", bound=_Row)
 
 
 class Page(BaseModel, Generic[ItemT]):
@@ -30,6 +36,11 @@ class PageRequest(BaseModel):
     def before(self) -> str | None:
         """The id that this page's rows come after."""
         return None if self.cursor is None else str(UUID(bytes=base64.urlsafe_b64decode(f"{self.cursor}==")))
+
+
+def page_of(rows: Sequence[RowT], limit: int, view: Callable[[RowT], ItemT]) -> Page[ItemT]:
+    """What is shown of the first `limit` of these rows; one more of them says that there is another page."""
+    return Page(items=[view(row) for row in rows[:limit]], next_cursor=cursor_after([row.id for row in rows], limit))
 
 
 def cursor_after(ids: Sequence[str], limit: int) -> str | None:

@@ -51,7 +51,7 @@ class BulkStarter:
         begun = [row for row, new in zip(starting, await in_turns(begin, starting), strict=True) if new]
         async with self._database.write() as session:
             plainly = [row.id for row in begun if row.id not in held]
-            lost = await enrollments.mark_all_started(session, plainly)
+            lost = set(plainly) - await enrollments.mark_started(session, plainly)
         for row in begun:
             if row.id in held or row.id in lost:
                 await self._dispatcher.mark_started(row, held=row.id in held)

@@ -38,6 +38,7 @@ from runtime.encryption import CannotDecrypt
 from runtime.erasing import begin_erasure
 from runtime.holding import tell_standing
 from runtime.in_turns import in_turns
+from runtime.marking import StartMarks
 from runtime.queue_draining import signal_offered, tell_offered
 from runtime.runs import RunGone, Runs, reaching_temporal
 from runtime.temporal import CONTACT_ID, RPC_TIMEOUT, STATE
@@ -62,6 +63,7 @@ class Dispatcher:
         self.client = client
         self.flows = flows
         self.runs = Runs(client, database)
+        self._marks = StartMarks(database)
         self._many = asyncio.Semaphore(1)
 
     async def start(self, enrollment: EnrollmentRow, *, held: bool | None = None) -> bool:
@@ -172,12 +174,12 @@ class Dispatcher:
 
     async def mark_started(self, enrollment: EnrollmentRow, *, held: bool | None = False) -> None:
         """Note that an enrollment was started. `held`: whether it began so; None if nobody can say."""
-        async with self.database.write() as session:
-            active = await enrollments.mark_started(session, enrollment.id)
-            if held:
-                await holds.mark_begun_held(session, enrollment.id)
-            elif held is None:
-                await holds.doubt(session, enrollment)
+        if held is False:
+            active = await self._marks.mark(enrollment.id)
+        else:
+            async with self.database.write() as session:
+                active = bool(await enrollments.mark_started(session, [enrollment.id]))
+                await (holds.mark_begun_held(session, enrollment.id) if held else holds.doubt(session, enrollment))
         if not active:
             # It ended while it was being started a second time: that second run is nobody's.
             with suppress(RunGone), reaching_temporal():

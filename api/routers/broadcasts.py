@@ -11,7 +11,7 @@ from api.acting import PersonIfSaid
 from api.broadcast_request import BroadcastRequest, require_sendable
 from api.broadcast_view import BroadcastResult, BroadcastView
 from api.content import require_json
-from api.paging import Page, PageRequest, cursor_after
+from api.paging import Page, PageRequest, page_of
 from api.problems import ProblemError, answers, invalid_request, key_reused, not_found
 from api.routers.enrolling import IdempotencyKey
 from api.telling import tell
@@ -91,10 +91,7 @@ async def list_broadcasts(query: Annotated[BroadcastsRequest, Query()], services
     """Broadcasts, newest first."""
     async with services.database.read() as session:
         rows = await page_of_broadcasts(session, limit=query.limit + 1, before=query.before(), status=query.status)
-    return Page(
-        items=[BroadcastView.of(row) for row in rows[: query.limit]],
-        next_cursor=cursor_after([row.id for row in rows], query.limit),
-    )
+    return page_of(rows, query.limit, BroadcastView.of)
 
 
 @router.get("/{broadcast_id}", responses=answers(_NO_BROADCAST, 422))

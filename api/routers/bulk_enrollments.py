@@ -18,7 +18,7 @@ from api.bulk_deciding import decided, not_heard
 from api.bulk_enrollment_view import BulkEnrollmentView, bulk_enrollment_url
 from api.content import require_json
 from api.flow_settings import checked_settings
-from api.paging import Page, PageRequest, cursor_after
+from api.paging import Page, PageRequest, page_of
 from api.problems import ProblemError, answers, invalid_request, key_reused, not_found
 from api.routers.enrolling import IdempotencyKey
 from api.routers.flows import flow_named
@@ -178,10 +178,7 @@ async def list_bulk_enrollments(
         rows = await page_of_jobs(
             session, limit=query.limit + 1, before=query.before(), flow=query.flow, status=query.status
         )
-    return Page(
-        items=[BulkEnrollmentView.of(row, services) for row in rows[: query.limit]],
-        next_cursor=cursor_after([row.id for row in rows], query.limit),
-    )
+    return page_of(rows, query.limit, lambda row: BulkEnrollmentView.of(row, services))
 
 
 @router.get("/bulk-enrollments/{job_id}", responses=answers(_NO_JOB, 422))

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, Field
 
 from api.acting import PersonIfSaid
-from api.paging import Page, PageRequest, cursor_after
+from api.paging import Page, PageRequest, page_of
 from api.problems import answers, not_found
 from api.telling import tell
 from api.wiring import Wired
@@ -75,10 +75,7 @@ async def list_erasures(query: Annotated[ErasuresRequest, Query()], services: Wi
     """Erasures, newest first."""
     async with services.database.read() as session:
         rows = await page_of_erasures(session, limit=query.limit + 1, before=query.before(), status=query.status)
-    return Page(
-        items=[_view(row) for row in rows[: query.limit]],
-        next_cursor=cursor_after([row.id for row in rows], query.limit),
-    )
+    return page_of(rows, query.limit, _view)
 
 
 @router.get("/erasures/{erasure_id}", responses=answers(404, 422))

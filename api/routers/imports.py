@@ -14,7 +14,7 @@ from starlette.exceptions import HTTPException
 from api.import_problems import cut_off, import_url, under_way
 from api.import_request import MEDIA_TYPE, ImportRequest, require_csv
 from api.importing import import_file
-from api.paging import Page, PageRequest, cursor_after
+from api.paging import Page, PageRequest, page_of
 from api.problems import answers, not_found
 from api.routers.enrolling import IdempotencyKey
 from api.wiring import Wired
@@ -140,10 +140,7 @@ async def list_imports(query: Annotated[ImportsRequest, Query()], services: Wire
         rows = await imports.page_of_imports(
             session, limit=query.limit + 1, before=query.before(), idempotency_key=query.idempotency_key
         )
-    return Page(
-        items=[ImportView.of(row) for row in rows[: query.limit]],
-        next_cursor=cursor_after([row.id for row in rows], query.limit),
-    )
+    return page_of(rows, query.limit, ImportView.of)
 
 
 @router.get("/imports/{import_id}", responses=answers(404, 422))

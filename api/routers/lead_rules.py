@@ -13,7 +13,7 @@ from api.acting import ActingPerson
 from api.answer_problems import not_yours
 from api.asked_people import NOBODY_ACTIVE
 from api.content import require_json
-from api.paging import Page, PageRequest, cursor_after
+from api.paging import Page, PageRequest, page_of
 from api.problems import ProblemError, answers, invalid_request, not_found
 from api.routers.leads import AssignmentView
 from api.telling import tell
@@ -145,10 +145,7 @@ async def list_lead_queue(query: Annotated[PageRequest, Query()], services: Wire
     """Leads that wait for somebody who can take them, oldest first: so they are given as soon as somebody can."""
     async with services.database.read() as session:
         rows = await page_of_queue(session, limit=query.limit + 1, after=query.before())
-    return Page(
-        items=[QueuedLead.model_validate(row) for row in rows[: query.limit]],
-        next_cursor=cursor_after([row.id for row in rows], query.limit),
-    )
+    return page_of(rows, query.limit, QueuedLead.model_validate)
 
 
 @router.post(

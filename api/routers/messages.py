@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 from api.acting import PersonIfSaid
 from api.content import require_json
 from api.message_view import explained
-from api.paging import Page, PageRequest, cursor_after
+from api.paging import Page, PageRequest, page_of
 from api.problems import ProblemError, answers, not_found
 from api.telling import tell
 from api.wiring import Wired
@@ -111,10 +111,7 @@ async def list_messages(query: Annotated[MessagesRequest, Query()], services: Wi
             broadcast_id=str(query.broadcast_id) if query.broadcast_id else None,
             status=query.status,
         )
-    return Page(
-        items=[MessageView.model_validate(row) for row in rows[: query.limit]],
-        next_cursor=cursor_after([row.id for row in rows], query.limit),
-    )
+    return page_of(rows, query.limit, MessageView.model_validate)
 
 
 @router.get("/{message_id}", responses=answers(_NO_MESSAGE, 422))

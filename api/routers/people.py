@@ -10,7 +10,7 @@ from fastapi import APIRouter, Depends, Query, Response
 from pydantic import ConfigDict, Field
 
 from api.content import require_json
-from api.paging import Page, PageRequest, cursor_after
+from api.paging import Page, PageRequest, page_of
 from api.passing_on import pass_on_offers
 from api.problems import ProblemError, answers, invalid_request, not_found
 from api.wiring import Wired
@@ -119,10 +119,7 @@ async def list_people(query: Annotated[PeopleRequest, Query()], services: Wired)
             team=query.team,
             active=query.active,
         )
-    return Page(
-        items=[PersonView.model_validate(row) for row in rows[: query.limit]],
-        next_cursor=cursor_after([row.id for row in rows], query.limit),
-    )
+    return page_of(rows, query.limit, PersonView.model_validate)
 
 
 @router.get("/{person_id}", responses=answers(_nobody(), 422))

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, WithJsonSc
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from api.content import require_json
-from api.paging import Page, PageRequest, cursor_after
+from api.paging import Page, PageRequest, page_of
 from api.problems import ProblemError, answers, invalid_request, not_found
 from api.wiring import Services, Wired
 from domain.broadcasts import FLOW as BROADCAST
@@ -134,10 +134,7 @@ async def list_segments(query: Annotated[PageRequest, Query()], services: Wired)
     """Segments, newest first."""
     async with services.database.read() as session:
         rows = await page_of_segments(session, limit=query.limit + 1, before=query.before())
-    return Page(
-        items=[SegmentView.model_validate(row) for row in rows[: query.limit]],
-        next_cursor=cursor_after([row.id for row in rows], query.limit),
-    )
+    return page_of(rows, query.limit, SegmentView.model_validate)
 
 
 @router.post(
@@ -224,10 +221,7 @@ async def list_segment_contacts(
     async with services.database.read() as session:
         row = await _segment(session, segment_id)
         found = await page_of_members(session, row, now(), limit=query.limit + 1, after=query.before())
-    return Page(
-        items=[MemberView.model_validate(contact) for contact in found[: query.limit]],
-        next_cursor=cursor_after([contact.id for contact in found], query.limit),
-    )
+    return page_of(found, query.limit, MemberView.model_validate)
 
 
 @router.get("/segments/{segment_id}/contacts/{contact_id}", responses=answers(404, 422))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -43,19 +43,6 @@ async def database(request: pytest.FixtureRequest) -> AsyncIterator[Database]:
     opened = Database(str(request.getfixturevalue(getattr(request, "param", "sqlite_url"))), ADDRESS_KEYS)
     yield opened
     await opened.close()
-
-
-@pytest.fixture
-def sendgrid() -> Iterator[FakeSendGrid]:
-    with FakeSendGrid() as fake:
-        yield fake
-
-
-@pytest.fixture
-def mailer(sendgrid: FakeSendGrid) -> Iterator[SendGridMailer]:
-    mailer = SendGridMailer(API_KEY, sendgrid.url)
-    yield mailer
-    mailer.close()
 
 
 async def test_one_request_for_each_language_and_each_reads_their_own(

@@ -30,12 +30,6 @@ NOW = timedelta(0)
 
 
 @pytest.fixture
-def sendgrid() -> Iterator[FakeSendGrid]:
-    with FakeSendGrid() as fake:
-        yield fake
-
-
-@pytest.fixture
 def mailer(sendgrid: FakeSendGrid) -> Iterator[SendGridMailer]:
     opened = SendGridMailer(API_KEY, url=sendgrid.url, read_timeout=timedelta(seconds=1))
     yield opened

@@ -13,18 +13,16 @@ from activities.outgoing import Outgoing
 from domain.contacts import ContactProfile
 from domain.messages import EmailMessage, Receipt
 from runtime.dispatch import Dispatcher
-from runtime.encryption import data_converter
 from runtime.in_turns import in_turns
 from runtime.settings import Settings
-from runtime.temporal import SEARCH_ATTRIBUTES
 from store.contacts import upsert_contact
 from store.database import Database
 from store.enrollments import enroll
 from store.tables import EnrollmentRow
 from tests.activities.sending import Post
-from tests.conftest import SCRIPTS
 from tests.flows.specimen_templates import specimen_templates
 from tests.flows.specimens.caller import Caller
+from tests.temporal_server import temporal_server
 from tests.waiting import until
 from worker.process import working
 
@@ -46,12 +44,7 @@ class Clocked(Post):
 @pytest.fixture
 async def own_temporal() -> AsyncIterator[WorkflowEnvironment]:
     """Its queue keeps this test's rate: others are not to be slowed down by it."""
-    async with await WorkflowEnvironment.start_local(
-        dev_server_existing_path=str(SCRIPTS / "temporal"),
-        search_attributes=SEARCH_ATTRIBUTES,
-        data_converter=data_converter(()),
-        dev_server_log_level="error",
-    ) as environment:
+    async with await temporal_server() as environment:
         yield environment
 
 

@@ -6,16 +6,14 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
-from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.testing import WorkflowEnvironment
 
 from activities.outgoing import Outgoing
 from emails.templates import Templates
 from integrations.outbox.mailer import OutboxMailer
 from runtime.settings import Settings
-from runtime.temporal import SEARCH_ATTRIBUTES
 from tests.api.caller import Caller, calling, client_of_nobody
-from tests.conftest import SCRIPTS
+from tests.temporal_server import temporal_server
 from worker.process import working
 from workflows.discovery import discover_flows
 
@@ -23,12 +21,7 @@ from workflows.discovery import discover_flows
 @pytest.fixture(scope="session")
 async def temporal() -> AsyncIterator[WorkflowEnvironment]:
     """A server for the API's tests alone: the runs that they leave open must not reach another test's worker."""
-    async with await WorkflowEnvironment.start_local(
-        dev_server_existing_path=str(SCRIPTS / "temporal"),
-        search_attributes=SEARCH_ATTRIBUTES,
-        data_converter=pydantic_data_converter,
-        dev_server_log_level="error",
-    ) as environment:
+    async with await temporal_server() as environment:
         yield environment
 
 
@@ -52,12 +45,7 @@ async def api(settings: Settings, temporal: WorkflowEnvironment) -> AsyncIterato
 async def api_with_worker(settings: Settings) -> AsyncIterator[Caller]:
     """Everything at work: a Temporal server of the test's own, and a worker that keeps emails in the outbox."""
     async with (
-        await WorkflowEnvironment.start_local(
-            dev_server_existing_path=str(SCRIPTS / "temporal"),
-            search_attributes=SEARCH_ATTRIBUTES,
-            data_converter=pydantic_data_converter,
-            dev_server_log_level="error",
-        ) as own_temporal,
+        await temporal_server() as own_temporal,
         calling(settings, own_temporal.client) as caller,
         working(
             own_temporal.client,

@@ -9,20 +9,18 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.testing import WorkflowEnvironment
 
 from domain.bulk_enrollments import JobStatus
 from runtime.bulk_enrolling import begin_bulk_enrollment, record_ended_outside
 from runtime.settings import Settings
 from runtime.sweep import Sweep
-from runtime.temporal import SEARCH_ATTRIBUTES
 from store.bulk_enrollments import finish, lock_job
 from store.bulk_gates import halt
 from store.list_tables import BulkEnrollmentRow, ImportRow
 from store.tables import now
 from tests.api.caller import Caller, assert_problem, calling, fields_at_fault
-from tests.conftest import SCRIPTS
+from tests.temporal_server import temporal_server
 from tests.waiting import until
 from worker.listing import listing
 
@@ -188,12 +186,7 @@ async def test_a_word_that_could_not_be_told_may_be_said_again(api_without_tempo
 async def at_work(settings: Settings) -> AsyncIterator[Caller]:
     """A server and a worker of lists of the test's own."""
     async with (
-        await WorkflowEnvironment.start_local(
-            dev_server_existing_path=str(SCRIPTS / "temporal"),
-            search_attributes=SEARCH_ATTRIBUTES,
-            data_converter=pydantic_data_converter,
-            dev_server_log_level="error",
-        ) as server,
+        await temporal_server() as server,
         calling(settings, server.client) as caller,
         listing(server.client, caller.services.database, {n: f.about for n, f in caller.services.flows.items()}),
     ):

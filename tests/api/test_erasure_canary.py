@@ -13,20 +13,17 @@ from typing import Any
 import pytest
 from pythonjsonlogger.json import JsonFormatter
 from temporalio.client import Client
-from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.service import RPCError
-from temporalio.testing import WorkflowEnvironment
 
 from activities.outgoing import Outgoing
 from emails.templates import Templates
 from integrations.outbox.mailer import OutboxMailer
 from runtime.logs import CHATTY
 from runtime.settings import Settings
-from runtime.temporal import SEARCH_ATTRIBUTES
 from store.tables import EnrollmentRow, now
 from tests.api.caller import Caller, calling
-from tests.conftest import SCRIPTS
 from tests.integrations.sendgrid_webhook import webhook_event
+from tests.temporal_server import temporal_server
 from tests.waiting import until
 from worker.erasing import erasing
 from worker.process import working
@@ -80,13 +77,7 @@ def log() -> Iterator[list[str]]:
 async def api(log: list[str], settings: Settings) -> AsyncIterator[Caller]:
     """Everything at work, on a server that deletes at once instead of within a minute."""
     async with (
-        await WorkflowEnvironment.start_local(
-            dev_server_existing_path=str(SCRIPTS / "temporal"),
-            search_attributes=SEARCH_ATTRIBUTES,
-            data_converter=pydantic_data_converter,
-            dev_server_log_level="error",
-            dev_server_extra_args=PROMPT_DELETION,
-        ) as temporal,
+        await temporal_server(*PROMPT_DELETION) as temporal,
         calling(settings, temporal.client) as caller,
     ):
         database, flows = caller.services.database, caller.services.flows

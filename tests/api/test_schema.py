@@ -13,7 +13,7 @@ from domain.flows import Exit, Outcome
 from runtime.settings import Settings
 from store.enrollments import record_outcome
 from tests.api.caller import Caller, served
-from tests.conftest import SCRIPTS
+from tests.temporal_server import SCRIPTS
 
 KEY = "key-of-sixteen-characters"
 TAKE_PREDICATES = ("create_segment_of_contacts", "replace_segment_of_contacts")

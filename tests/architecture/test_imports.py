@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from cli.kept_code import PACKAGES
-from tests.conftest import SCRIPTS
+from tests.temporal_server import SCRIPTS
 from workflows.discovery import discover_flows
 
 ROOT = Path(__file__).parents[2]

@@ -31,8 +31,8 @@ from store.enrollments import enroll
 from store.tables import EnrollmentRow, MessageRow
 from tests.chaos.stormy_sendgrid import StormySendGrid
 from tests.cli.processes import environment
-from tests.conftest import SCRIPTS
 from tests.integrations.fake_sendgrid import API_KEY
+from tests.temporal_server import SCRIPTS
 
 SECRET = "a secret key of the storm"
 WORKERS = 3

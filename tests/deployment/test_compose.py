@@ -17,8 +17,8 @@ from temporalio.testing import WorkflowEnvironment
 
 from runtime.settings import load_settings
 from runtime.temporal import SEARCH_ATTRIBUTES
-from tests.conftest import SCRIPTS
 from tests.deployment.deployment_faults import CHECKS, COMPOSE, Deployment
+from tests.temporal_server import SCRIPTS
 
 ROOT = Path(__file__).parents[2]
 FILES = (COMPOSE, "Dockerfile", ".dockerignore", "Makefile", "README.md", "pyproject.toml", "requirements.lock")

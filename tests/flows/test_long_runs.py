@@ -6,28 +6,23 @@ from collections.abc import AsyncIterator
 
 import pytest
 from temporalio.client import WorkflowExecutionStatus
-from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.testing import WorkflowEnvironment
 
 from domain.flows import Exit
 from rehearsal.journey import JourneysOn
-from runtime.temporal import CONTACT_ID, SEARCH_ATTRIBUTES
+from runtime.temporal import CONTACT_ID
 from store.database import Database
-from tests.conftest import SCRIPTS
 from tests.flows.specimen_templates import with_specimens
 from tests.flows.specimens.marathon import Marathon
+from tests.temporal_server import temporal_server
 from tests.waiting import until
 
 
 @pytest.fixture
 async def impatient() -> AsyncIterator[WorkflowEnvironment]:
     """A full server that suggests to continue as new after twenty events instead of four thousand."""
-    async with await WorkflowEnvironment.start_local(
-        dev_server_existing_path=str(SCRIPTS / "temporal"),
-        search_attributes=SEARCH_ATTRIBUTES,
-        data_converter=pydantic_data_converter,
-        dev_server_log_level="error",
-        dev_server_extra_args=["--dynamic-config-value", "limit.historyCount.suggestContinueAsNew=20"],
+    async with await temporal_server(
+        "--dynamic-config-value", "limit.historyCount.suggestContinueAsNew=20"
     ) as environment:
         yield environment
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -19,19 +18,6 @@ from integrations.sendgrid.mailer import SendGridMailer
 from tests.integrations.fake_sendgrid import API_KEY, FakeSendGrid, failure
 from tests.integrations.mailer_contract import MARISOL, Arrived, BatchMailerContract, a_batch, a_letter
 from tests.integrations.scripted_server import Answer
-
-
-@pytest.fixture
-def sendgrid() -> Iterator[FakeSendGrid]:
-    with FakeSendGrid() as fake:
-        yield fake
-
-
-@pytest.fixture
-def mailer(sendgrid: FakeSendGrid) -> Iterator[SendGridMailer]:
-    mailer = SendGridMailer(API_KEY, sendgrid.url)
-    yield mailer
-    mailer.close()
 
 
 @dataclass

@@ -9,7 +9,6 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import timedelta
@@ -34,19 +33,6 @@ from tests.integrations.mailer_contract import MARISOL, Arrived, MailerContract,
 from tests.integrations.scripted_server import Answer
 
 SOON = timedelta(milliseconds=200)
-
-
-@pytest.fixture
-def sendgrid() -> Iterator[FakeSendGrid]:
-    with FakeSendGrid() as fake:
-        yield fake
-
-
-@pytest.fixture
-def mailer(sendgrid: FakeSendGrid) -> Iterator[SendGridMailer]:
-    mailer = SendGridMailer(API_KEY, sendgrid.url)
-    yield mailer
-    mailer.close()
 
 
 @dataclass

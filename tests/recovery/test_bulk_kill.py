@@ -24,15 +24,13 @@ from activities.bulk_enrollments import HEARTBEAT_TIMEOUT, PAGE
 from domain.audiences import AudienceSource
 from domain.bulk_enrollments import JobStatus
 from runtime.bulk_enrolling import begin_bulk_enrollment
-from runtime.encryption import data_converter
-from runtime.temporal import SEARCH_ATTRIBUTES
 from store.bulk_enrollments import insert_job
 from store.database import Database
 from store.list_tables import BulkEnrollmentRow, ImportedContactRow, ImportRow
 from store.tables import ContactRow, EnrollmentRow
 from tests.address_keys import ADDRESS_KEYS
 from tests.cli.processes import environment
-from tests.conftest import SCRIPTS
+from tests.temporal_server import temporal_server
 from tests.waiting import until
 
 CONTACTS = int(os.environ.get("CAUCE_TEST_BULK", "300"))
@@ -77,12 +75,7 @@ class Killing:
 @asynccontextmanager
 async def killing(folder: Path, database_url: str) -> AsyncIterator[Killing]:
     database = Database(database_url, ADDRESS_KEYS)
-    async with await WorkflowEnvironment.start_local(
-        dev_server_existing_path=str(SCRIPTS / "temporal"),
-        search_attributes=SEARCH_ATTRIBUTES,
-        data_converter=data_converter(()),
-        dev_server_log_level="never",
-    ) as server:
+    async with await temporal_server() as server:
         variables = {
             "CAUCE_DATABASE_URL": database_url,
             "CAUCE_SECRET_KEY": "a secret key of this test",

@@ -21,16 +21,14 @@ import httpx
 import psycopg
 import pytest
 from sqlmodel import func, select
-from temporalio.testing import WorkflowEnvironment
 
 from cli.ports import LOOPBACK, unused_port
-from runtime.temporal import SEARCH_ATTRIBUTES
 from store.database import Database
 from store.partitions import AHEAD, EVENTS, PARTITIONED, later, months, partition_name
 from store.tables import EnrollmentRow, EventRow, MessageRow, month_of, now
 from tests.cli.processes import environment
-from tests.conftest import SCRIPTS
 from tests.integrations.fake_sendgrid import API_KEY, FakeSendGrid
+from tests.temporal_server import temporal_server
 from tests.waiting import until
 
 CONTACTS = int(os.environ.get("CAUCE_TEST_SIDE_BY_SIDE", "45"))
@@ -62,11 +60,7 @@ async def side_by_side(folder: Path, database_url: str) -> AsyncIterator[Beside]
     ports = (unused_port(), unused_port())
     sendgrid = FakeSendGrid()
     sendgrid.start()
-    async with await WorkflowEnvironment.start_local(
-        dev_server_existing_path=str(SCRIPTS / "temporal"),
-        search_attributes=SEARCH_ATTRIBUTES,
-        dev_server_log_level="error",
-    ) as temporal:
+    async with await temporal_server() as temporal:
         variables = {
             "CAUCE_DATABASE_URL": database_url,
             "CAUCE_SECRET_KEY": SECRET,

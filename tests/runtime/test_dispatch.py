@@ -186,7 +186,7 @@ async def test_while_temporal_is_down_everything_stays_to_be_told(
     with pytest.raises(TemporalUnavailable):
         await offline.deliver(event)
     async with database.write() as session:
-        await mark_started(session, row.id)
+        await mark_started(session, [row.id])
         await request_cancel(session, row.id)
     with pytest.raises(TemporalUnavailable):
         await offline.cancel(await stored(database, row))

@@ -19,7 +19,7 @@ from store.enrollments import (
     record_outcome,
     request_cancel,
 )
-from store.tables import ContactRow, EnrollmentRow, MessageRow, now
+from store.tables import ContactRow, EnrollmentRow, MessageRow, new_id, now
 
 AT_ONCE = timedelta(0)
 COMPLETED = Outcome(exit=Exit.COMPLETED, step="check-in")
@@ -144,7 +144,7 @@ async def test_the_sweep_finds_what_temporal_was_not_told(database: Database, ad
 
     assert await found() == ([enrollment.id], [])
     async with database.write() as session:
-        await mark_started(session, enrollment.id)
+        await mark_started(session, [enrollment.id])
         await request_cancel(session, enrollment.id)
     assert await found() == ([], [enrollment.id])
     await end(database, enrollment, Outcome(exit=Exit.CANCELLED, step=None))
@@ -162,3 +162,16 @@ async def test_cancelling_twice_or_too_late_changes_nothing(database: Database, 
         assert again is not None
         assert again.cancel_requested_at == asked_at
         assert await request_cancel(session, "unknown") is None
+
+
+async def test_the_first_start_stays_and_who_is_still_active_is_told(database: Database, ada: ContactRow) -> None:
+    ended = await enter(database, ada)
+    await end(database, ended)
+    active = await enter(database, ada)
+    async with database.write() as session:
+        assert await mark_started(session, [active.id]) == {active.id}
+    first = (await stored(database, active)).started_at
+    async with database.write() as session:
+        assert await mark_started(session, [ended.id, active.id, new_id()]) == {active.id}
+    assert (await stored(database, active)).started_at == first
+    assert (await stored(database, ended)).started_at is not None

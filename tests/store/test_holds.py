@@ -40,7 +40,7 @@ async def entered(database: Database, who: ContactRow, flow: str = FLOW, *, star
     async with database.write() as session:
         row = await enroll(session, flow=flow, contact_id=who.id, settings={}, reenroll_after=timedelta(0))
         if started:
-            await mark_started(session, row.id)
+            await mark_started(session, [row.id])
     return row
 
 

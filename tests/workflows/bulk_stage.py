@@ -25,7 +25,7 @@ from rehearsal.stage import fresh_database, skipping_server
 from runtime.bulk_enrolling import begin_bulk_enrollment, bulk_workflow_id
 from store.bulk_enrollments import insert_job, lock_job
 from store.database import Database
-from store.enrollments import mark_all_started, record_outcome
+from store.enrollments import mark_started, record_outcome
 from store.list_tables import BulkEnrollmentRow
 from store.tables import ContactRow, EnrollmentRow, MessageRow, month_of, new_id, now, on_clock
 from tests.waiting import until
@@ -82,7 +82,7 @@ class BulkStage:
             raise ConnectionError
         self.started += [row.id for row in rows]
         async with self.database.write() as session:
-            await mark_all_started(session, [row.id for row in rows])
+            await mark_started(session, [row.id for row in rows])
 
     @property
     def client(self) -> Client:
