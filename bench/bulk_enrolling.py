@@ -37,7 +37,7 @@ async def measure() -> Results:
 
 
 async def many() -> Results:
-    async with stage() as on:
+    async with stage(temporal_on_disk=True) as on:
         api, worker = await on.api(), await on.worker()
         await enroll_some(on, api)
         import_id = await import_rows(api, ROWS)

@@ -105,7 +105,7 @@ def api(
 @app.command()
 def migrate() -> None:
     """Bring the database to the newest migration."""
-    from runtime.databases import migrate_database
+    from runtime.migrating import migrate_database
 
     say(f"the database is at migration {migrate_database(load_settings())}")
 

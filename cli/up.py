@@ -21,7 +21,8 @@ from cli.record import Record, end_leftovers, hold
 from cli.runner import stop_on
 from cli.supervisor import Supervisor
 from cli.terminal import say, show
-from runtime.databases import migrate_database, open_database
+from runtime.databases import open_database
+from runtime.migrating import migrate_database
 from runtime.providers import make_crm
 from runtime.settings import Settings
 from worker.outgoing import make_outgoing

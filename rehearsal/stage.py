@@ -27,7 +27,8 @@ from temporalio.testing._workflow import _V1WorkflowEnvironment
 from emails.templates import Templates
 from runtime.settings import Settings
 from runtime.temporal import SEARCH_ATTRIBUTES
-from store.database import Database, migrate
+from store.database import Database
+from store.migrating import migrate
 from workflows.discovery import FlowClass
 
 TEST_SERVER = Path(sysconfig.get_path("scripts")) / "temporal-test-server"

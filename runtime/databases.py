@@ -3,14 +3,9 @@
 from __future__ import annotations
 
 from runtime.settings import Settings
-from store.database import Database, migrate
+from store.database import Database
 
 
 def open_database(settings: Settings) -> Database:
     """Raises: DatabaseNotReady if its URL is none; SettingsError if there is no secret key to be had."""
     return Database(settings.resolved_database_url(), settings.secret_keys())
-
-
-def migrate_database(settings: Settings) -> str:
-    """Bring it to the newest migration and answer that. Blocking. Raises: as `open_database`."""
-    return migrate(settings.resolved_database_url(), settings.resolved_secret_key())

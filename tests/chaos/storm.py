@@ -26,8 +26,9 @@ from cli.ports import LOOPBACK, unused_port
 from domain.contacts import ContactProfile
 from runtime.temporal import SEARCH_ATTRIBUTES
 from store.contacts import upsert_contact
-from store.database import Database, migrate
+from store.database import Database
 from store.enrollments import enroll
+from store.migrating import migrate
 from store.tables import EnrollmentRow, MessageRow
 from tests.chaos.stormy_sendgrid import StormySendGrid
 from tests.cli.processes import environment

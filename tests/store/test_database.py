@@ -7,11 +7,13 @@ from pathlib import Path
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import StatementError
 from sqlmodel import SQLModel
 
-from store.database import Database, DatabaseNotReady, latest_revision, migrate
+from store.database import MIGRATIONS, Database, DatabaseNotReady, latest_revision
+from store.migrating import migrate
 from store.partitions import is_no_partition
 from store.tables import ContactRow, EventRow
 from tests.address_keys import ADDRESS_KEYS
@@ -35,6 +37,10 @@ async def test_migrations_make_the_tables_that_the_code_describes(database: Data
 
     async with database.write() as session:
         assert await (await session.connection()).run_sync(differences) == []
+
+
+def test_the_newest_migration_is_the_head_that_alembic_finds() -> None:
+    assert ScriptDirectory(str(MIGRATIONS)).get_current_head() == latest_revision()
 
 
 async def test_a_database_without_migrations_says_what_to_run(tmp_path: Path) -> None:

@@ -15,7 +15,8 @@ from domain.contacts import ContactProfile
 from domain.deliveries import DeliveryKind
 from domain.messages import MessageStatus
 from store.contacts import upsert_contact
-from store.database import Database, migrate
+from store.database import Database
+from store.migrating import migrate
 from store.partitions import first_moment, later
 from store.suppressions import keyed_hash, suppressions_of
 from store.tables import DeliveryEventRow, EnrollmentRow, EventRow, MessageRow, month_of, now

@@ -10,7 +10,8 @@ from sqlalchemy import create_engine, text
 from sqlalchemy.engine import make_url
 
 from domain.message_counts import message_counts
-from store.database import Database, migrate
+from store.database import Database
+from store.migrating import migrate
 from store.reports import Cohort, message_tallies
 from tests.address_keys import ADDRESS_KEYS
 from tests.store.test_migrations import to
