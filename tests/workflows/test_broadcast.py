@@ -155,7 +155,7 @@ async def _has(stage: BroadcastStage, row: Any, statuses: dict[str, int]) -> boo
 async def test_the_subject_that_people_clicked_most_goes_to_the_rest(stage: BroadcastStage) -> None:
     test = {"share": 0.2, "after": "PT4H", "variants": SUBJECTS}
     row = await asked_for(stage.database, await contacts(stage.database, 100), test=test)
-    async with stage.conducted(row):
+    async with stage.conducted(row) as handle:
         await until(lambda: _has(stage, row, {"sent": 20}))
         tested = await stage.messages(row)
         assert Counter(each.variant for each in tested) == {"news": 10, "question": 10}
@@ -166,6 +166,7 @@ async def test_the_subject_that_people_clicked_most_goes_to_the_rest(stage: Broa
                 session.add(message)
         await stage.time.skip(timedelta(hours=3, minutes=55))
         assert len(await stage.messages(row)) == 20
+        assert "clicks on the subjects are counted" in await details(handle)
         await stage.time.skip(timedelta(minutes=6))
         ended = await stage.until(row, BroadcastStatus.FINISHED)
     assert ended.winner == "question"

@@ -143,7 +143,8 @@ class BroadcastWorkflow:
                 return
             wake_at = min(at for at in (done.due_at, until) if at is not None)
             if wake_at > workflow.now() or not _has_decided(done):
-                await self._until_told(looked, wake_at, f"waiting: until {minute(wake_at)}, some are to get it then")
+                why = "some are to get it then" if wake_at == done.due_at else "clicks on the subjects are counted"
+                await self._until_told(looked, wake_at, f"waiting: until {minute(wake_at)}, {why}")
             if until is not None and workflow.now() >= until:
                 return
             if self._left <= 0:
