@@ -15,8 +15,9 @@ from domain.messages import EmailMessage
 from domain.sending_rules import Decision
 from emails.substitutions import SharedMessage, Skeleton
 from store.broadcast_ledger import Open
+from store.ledger_tables import MessageRow
 from store.list_tables import BroadcastRow
-from store.tables import MessageRow, month_of
+from store.tables import month_of
 
 AT_ONCE = 20
 """Messages in requests of their own that are reserved together: so many may come into doubt if a worker is killed."""

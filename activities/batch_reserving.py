@@ -24,8 +24,9 @@ from emails.substitutions import SharedMessage
 from store import broadcast_ledger, holds
 from store.broadcast_ledger import Open
 from store.circumstances import handed_over_to, suppressions_among, words_on
+from store.ledger_tables import MessageRow
 from store.list_tables import BroadcastRow
-from store.tables import MessageRow, new_id, now
+from store.tables import new_id, now
 
 HELD_FOR = timedelta(hours=1)
 """Until a message to a contact who is held is decided on again."""

@@ -21,8 +21,9 @@ from store import ledger
 from store.consents import consent_of
 from store.database import Database
 from store.enrollments import withdrawal
+from store.ledger_tables import MessageRow
 from store.suppressions import suppressions_of
-from store.tables import ContactRow, EnrollmentRow, MessageRow, now
+from store.tables import ContactRow, EnrollmentRow, now
 
 
 class SendEmail(BaseModel):

@@ -30,7 +30,8 @@ from store import holds, ledger
 from store.database import Database
 from store.enrollments import withdrawal
 from store.ledger import Verdict
-from store.tables import EnrollmentRow, MessageRow, day_of, month_of, new_id, now
+from store.ledger_tables import MessageRow
+from store.tables import EnrollmentRow, day_of, month_of, new_id, now
 
 logger = logging.getLogger(__name__)
 

@@ -11,7 +11,8 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from domain.circuit import CircuitRules, Probe, Send, WaitUntil, ask_again
 from domain.messages import InOutage, Mailer, MessageStatus
 from store import providers
-from store.tables import MessageRow, now
+from store.ledger_tables import MessageRow
+from store.tables import now
 
 
 class Way(NamedTuple):

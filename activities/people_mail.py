@@ -16,7 +16,8 @@ from emails.templates import Templates
 from emails.words import Words
 from store import people
 from store.enrollments import withdrawal
-from store.tables import ContactRow, EnrollmentRow, MessageRow
+from store.ledger_tables import MessageRow
+from store.tables import ContactRow, EnrollmentRow
 
 
 class Letter(BaseModel):

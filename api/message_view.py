@@ -11,7 +11,7 @@ from domain.frequency import Standing
 from domain.messages import MessageClass, MessageStatus
 from domain.sending_rules import Decision, HoursMet
 from domain.trail import minute
-from store.tables import MessageRow
+from store.ledger_tables import MessageRow
 
 _NEEDS = {
     MessageClass.TRANSACTIONAL: "Transactional: needs no consent, and neither hours nor frequency hold it up",

@@ -19,7 +19,8 @@ from bench.http_load import ask_all, post
 from bench.measuring import Results, alternating, ratio
 from bench.stage import Stage, stage
 from domain.messages import MessageStatus
-from store.tables import ContactRow, EnrollmentRow, MessageRow, new_id, now
+from store.ledger_tables import MessageRow
+from store.tables import ContactRow, EnrollmentRow, new_id, now
 from tests.integrations.sendgrid_webhook import webhook_event
 
 EVENTS = 5_000

@@ -23,7 +23,8 @@ from rehearsal.standing import Standing
 from runtime.dispatch import Dispatcher
 from runtime.temporal import RPC_TIMEOUT
 from store.database import Database
-from store.tables import EnrollmentRow, MessageRow
+from store.ledger_tables import MessageRow
+from store.tables import EnrollmentRow
 from workflows.discovery import FlowClass
 
 FARTHEST = timedelta(days=3653)

@@ -13,7 +13,7 @@ from temporalio.common import (
 from domain.flows import SCHEDULES_TASK_QUEUE
 from runtime.runs import reaching_temporal
 from runtime.temporal import CONTACT_ID, RPC_TIMEOUT
-from store.tables import MessageRow
+from store.ledger_tables import MessageRow
 
 
 async def start_resend(client: Client, row: MessageRow) -> bool:

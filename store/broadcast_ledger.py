@@ -18,8 +18,9 @@ from domain.messages import MessageStatus, Receipt
 from store import ledger
 from store.among import among
 from store.insertion import insert_many
+from store.ledger_tables import MessageRow
 from store.list_tables import AudienceMemberRow, BroadcastRow
-from store.tables import ContactRow, MessageRow, month_of, new_id, now
+from store.tables import ContactRow, month_of, new_id, now
 
 _NOT_BY_HAND = col(MessageRow.resend_asked_at).is_(None)
 """What a person had resent goes out by itself, and is no batch's."""

@@ -15,9 +15,10 @@ from domain.broadcasts import OVER, BroadcastOrder, BroadcastSettings, Broadcast
 from domain.messages import REACHED, MessageStatus
 from store.audiences import keep_audience, require_source
 from store.enrollments import KeyReused
+from store.ledger_tables import MessageRow
 from store.list_tables import AudienceMemberRow, BroadcastRow
 from store.locks import lock
-from store.tables import EventRow, MessageRow, month_of, new_id, now
+from store.tables import EventRow, month_of, new_id, now
 
 
 class CannotChange(Exception):

@@ -22,8 +22,9 @@ from domain.bulk_enrollments import (
 )
 from domain.flows import Exit
 from domain.messages import REACHED, MessageStatus
+from store.ledger_tables import MessageRow
 from store.list_tables import BulkEnrollmentRow
-from store.tables import EnrollmentRow, MessageRow, now
+from store.tables import EnrollmentRow, now
 
 _GATES = TypeAdapter(list[GateRecord])
 

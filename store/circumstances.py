@@ -13,8 +13,9 @@ from domain.consent import ConsentState
 from domain.messages import MessageClass
 from domain.suppressions import SuppressionReason
 from store.among import among
+from store.ledger_tables import MessageRow
 from store.suppressions import email_hashes
-from store.tables import ConsentRow, MessageRow, SuppressionRow
+from store.tables import ConsentRow, SuppressionRow
 
 
 async def words_on(session: AsyncSession, topic: str, contact_ids: Sequence[str]) -> dict[str, ConsentState]:

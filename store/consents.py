@@ -19,7 +19,8 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from domain.consent import Bearing, ConsentState, Word, bearing
 from domain.messages import MessageClass
 from store.among import among
-from store.tables import ConsentRow, MessageRow, new_id, now
+from store.ledger_tables import MessageRow
+from store.tables import ConsentRow, new_id, now
 
 _IN_ORDER = (col(ConsentRow.recorded_at), col(ConsentRow.id))
 

@@ -24,9 +24,10 @@ from domain.messages import REACHED, MessageStatus
 from store.among import among
 from store.insertion import insert_those_new
 from store.ledger import note_attempt
+from store.ledger_tables import DeliveryEventRow, MessageRow
 from store.locks import lock
 from store.responses import Response, keep_acts, keep_leaving
-from store.tables import DeliveryEventRow, EnrollmentRow, EventRow, MessageRow, now
+from store.tables import EnrollmentRow, EventRow, now
 from store.triggers import enroll_by_triggers
 
 CHUNK = 1000

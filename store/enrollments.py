@@ -15,8 +15,9 @@ from domain.messages import MessageStatus
 from store.among import among
 from store.erasures import require_no_erasure
 from store.insertion import insert_unless_there
+from store.ledger_tables import MessageRow
 from store.questions import withdraw_all
-from store.tables import EnrollmentRow, MessageRow, month_of, now
+from store.tables import EnrollmentRow, month_of, now
 
 
 class AlreadyActive(Exception):

@@ -11,8 +11,9 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from domain.circuit import Probe, Send
 from domain.messages import REACHED, MessageClass, MessageStatus, Receipt, Settlement
+from store.ledger_tables import DeliveryEventRow, MessageRow
 from store.list_tables import BroadcastRow
-from store.tables import DeliveryEventRow, EnrollmentRow, MessageRow, month_of, now
+from store.tables import EnrollmentRow, month_of, now
 
 OPEN = frozenset({MessageStatus.READY, MessageStatus.DEFERRED, MessageStatus.SENDING})
 SETTLED = frozenset({*REACHED, MessageStatus.SKIPPED, MessageStatus.REJECTED})

@@ -10,8 +10,9 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from sqlmodel.sql.expression import SelectOfScalar
 
 from domain.messages import MessageStatus
+from store.ledger_tables import MessageRow
 from store.people_tables import ApprovalRequestRow, ApprovalRow, AssignmentRow, PersonRow, TaskRow
-from store.tables import EnrollmentRow, MessageRow
+from store.tables import EnrollmentRow
 
 RowT = TypeVar("RowT", EnrollmentRow, MessageRow, ApprovalRow, TaskRow, AssignmentRow)
 

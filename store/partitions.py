@@ -18,7 +18,8 @@ from sqlmodel import MetaData, SQLModel, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from store.database import Database
-from store.tables import DeliveryEventRow, EventRow, MessageRow, month_of, now
+from store.ledger_tables import DeliveryEventRow, MessageRow
+from store.tables import EventRow, month_of, now
 
 logger = logging.getLogger(__name__)
 

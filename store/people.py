@@ -14,6 +14,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from domain.people import Person, PersonProfile
 from domain.working_time import Absence
 from store.insertion import insert_unless_there
+from store.ledger_tables import MessageRow
 from store.people_tables import (
     AnswerRow,
     ApprovalRequestRow,
@@ -23,7 +24,7 @@ from store.people_tables import (
     PersonRow,
     TaskRow,
 )
-from store.tables import ContactRow, MessageRow, now
+from store.tables import ContactRow, now
 
 NAMING: Mapping[str, tuple[Mapped[Any], ...]] = {
     "approvals": (

@@ -13,6 +13,7 @@ from sqlmodel import SQLModel, and_, col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from store.holds import Scope
+from store.ledger_tables import DeliveryEventRow, MessageRow
 from store.list_tables import AudienceMemberRow, ImportedContactRow, SegmentMemberRow
 from store.people_tables import AnswerRow, ApprovalRequestRow, ApprovalRow, AssignmentRow, TaskRow
 from store.suppressions import email_hashes
@@ -20,12 +21,10 @@ from store.tables import (
     ConsentRow,
     ContactRow,
     CrmChangeRow,
-    DeliveryEventRow,
     EnrollmentRow,
     ErasureRow,
     EventRow,
     HoldRow,
-    MessageRow,
     SuppressionRow,
 )
 

@@ -7,7 +7,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from domain.circuit import Circuit
 from store.insertion import insert_unless_there
-from store.tables import ProviderRow
+from store.ledger_tables import ProviderRow
 
 
 async def circuit_of(session: AsyncSession, provider: str) -> Circuit:

@@ -30,7 +30,8 @@ from domain.message_counts import MessageTally, ReasonTally
 from domain.messages import MessageStatus
 from domain.reports import EnrollmentTally, Times
 from store.holds import Scope
-from store.tables import EnrollmentRow, HoldRow, MessageRow
+from store.ledger_tables import MessageRow
+from store.tables import EnrollmentRow, HoldRow
 
 _SAMPLE = 15
 """Messages of a step that tell when contacts come to it."""

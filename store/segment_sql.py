@@ -21,8 +21,9 @@ from domain.messages import MessageStatus
 from domain.segment_clauses import ConsentClause, EnrollmentClause, EventClause, MessageClause, SuppressionClause
 from domain.segment_fields import AttributeClause
 from domain.segments import AllOf, AnyOf, Leaf, NotOf, Predicate, Segment, leaves
+from store.ledger_tables import MessageRow
 from store.segment_fields import attribute_condition, contact_condition, property_condition
-from store.tables import ConsentRow, ContactRow, EnrollmentRow, ErasureRow, EventRow, MessageRow, SuppressionRow
+from store.tables import ConsentRow, ContactRow, EnrollmentRow, ErasureRow, EventRow, SuppressionRow
 
 Condition = ColumnElement[bool]
 

@@ -12,9 +12,10 @@ from sqlalchemy import and_, func, literal, or_
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from store.ledger_tables import DeliveryEventRow, MessageRow
 from store.people_tables import AnswerRow, ApprovalRequestRow, ApprovalRow, AssignmentRow, PersonRow, TaskRow
 from store.suppressions import email_hashes
-from store.tables import ContactRow, CrmChangeRow, DeliveryEventRow, EnrollmentRow, HoldRow, MessageRow
+from store.tables import ContactRow, CrmChangeRow, EnrollmentRow, HoldRow
 from store.timeline_sources import RANKS, SOURCES, Column, Source, Who
 from store.timeline_texts import About, Known
 

@@ -14,18 +14,9 @@ from sqlmodel import SQLModel, col, select
 from domain.deliveries import DeliveryKind
 from store import timeline_texts as texts
 from store.crm import HAND_OVER
+from store.ledger_tables import DeliveryEventRow, MessageRow
 from store.people_tables import AnswerRow, ApprovalRequestRow, ApprovalRow, AssignmentRow, TaskRow
-from store.tables import (
-    ConsentRow,
-    ContactRow,
-    CrmChangeRow,
-    DeliveryEventRow,
-    EnrollmentRow,
-    EventRow,
-    HoldRow,
-    MessageRow,
-    SuppressionRow,
-)
+from store.tables import ConsentRow, ContactRow, CrmChangeRow, EnrollmentRow, EventRow, HoldRow, SuppressionRow
 from store.timeline_texts import Known
 
 Column: TypeAlias = SQLCoreOperations[Any]

@@ -14,18 +14,9 @@ from domain.questions import Refusal
 from domain.suppressions import SuppressionReason
 from domain.trail import minute
 from store.assignments import given_by
+from store.ledger_tables import DeliveryEventRow, MessageRow
 from store.people_tables import AnswerRow, ApprovalRequestRow, ApprovalRow, AssignmentRow, TaskRow
-from store.tables import (
-    ConsentRow,
-    ContactRow,
-    CrmChangeRow,
-    DeliveryEventRow,
-    EnrollmentRow,
-    EventRow,
-    HoldRow,
-    MessageRow,
-    SuppressionRow,
-)
+from store.tables import ConsentRow, ContactRow, CrmChangeRow, EnrollmentRow, EventRow, HoldRow, SuppressionRow
 
 _SHOWN = 5
 """People passed over that a sentence names. An entry's details have all of them."""

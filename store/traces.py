@@ -12,7 +12,8 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from domain.erasure import ENDED_FROM_OUTSIDE, FlowsLeft
 from domain.messages import MessageStatus
-from store.tables import CrmChangeRow, EnrollmentRow, ErasureRow, MessageRow, now
+from store.ledger_tables import MessageRow
+from store.tables import CrmChangeRow, EnrollmentRow, ErasureRow, now
 
 
 class UnderWay(NamedTuple):

@@ -13,8 +13,9 @@ from pydantic_core import to_json
 
 from api.problems import answers, not_found
 from api.wiring import Services, Wired
+from store.ledger_tables import MessageRow
 from store.personal_data import HOLDINGS, outliving, rows
-from store.tables import ContactRow, MessageRow, now
+from store.tables import ContactRow, now
 
 router = APIRouter(prefix="/v1/contacts", tags=["contacts"])
 

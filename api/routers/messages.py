@@ -21,8 +21,9 @@ from domain.limits import Text
 from domain.messages import MessageClass, MessageStatus, Settlement
 from runtime.resending import start_resend
 from store.ledger import deliveries_of, lock_message, settle_doubt
+from store.ledger_tables import MessageRow
 from store.listings import page_of_messages
-from store.tables import EnrollmentRow, MessageRow
+from store.tables import EnrollmentRow
 
 router = APIRouter(prefix="/v1/messages", tags=["messages"])
 

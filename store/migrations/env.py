@@ -5,8 +5,9 @@ from __future__ import annotations
 from alembic import context
 from sqlmodel import SQLModel
 
+import store.ledger_tables
 import store.list_tables
-import store.people_tables  # noqa: F401 (both fill the metadata, with store.tables)
+import store.people_tables  # noqa: F401 (these fill the metadata, with store.tables)
 from store.partitions import is_no_partition
 
 context.configure(

@@ -26,8 +26,9 @@ from domain.sending_rules import SendingRules
 from emails.templates import Templates
 from store.broadcasts import add_broadcast, change_broadcast
 from store.database import Database
+from store.ledger_tables import MessageRow
 from store.list_tables import AudienceMemberRow, BroadcastRow
-from store.tables import ConsentRow, ContactRow, MessageRow, on_clock
+from store.tables import ConsentRow, ContactRow, on_clock
 from tests.activities.sending import Paused
 
 MARISOL = Sender(

@@ -31,7 +31,8 @@ from emails.templates import Templates
 from store.contacts import upsert_contact
 from store.database import Database
 from store.enrollments import enroll
-from store.tables import ContactRow, EnrollmentRow, MessageRow, now, on_clock
+from store.ledger_tables import MessageRow
+from store.tables import ContactRow, EnrollmentRow, now, on_clock
 from tests.flows.specimen_templates import specimen_templates
 
 

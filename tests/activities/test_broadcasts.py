@@ -27,8 +27,9 @@ from integrations.sendgrid.mailer import SendGridMailer
 from store.database import Database
 from store.holds import Scope, hold
 from store.ledger import lock_message, settle_doubt
+from store.ledger_tables import MessageRow
 from store.suppressions import suppress
-from store.tables import ContactRow, MessageRow
+from store.tables import ContactRow
 from tests.activities.broadcasting import MARISOL, asked_for, contacts, mailing_room, unsubscribe_url, withdrawn
 from tests.activities.sending import Paused, Post
 from tests.address_keys import ADDRESS_KEYS

@@ -16,7 +16,8 @@ from integrations.outbox.reader import Outbox
 from store.contacts import upsert_contact
 from store.database import Database
 from store.enrollments import enroll
-from store.tables import EnrollmentRow, MessageRow
+from store.ledger_tables import MessageRow
+from store.tables import EnrollmentRow
 from tests.activities.attempt import Attempt, CrashPoint, run
 from tests.activities.crashing import HARD_EXIT
 from tests.integrations.fake_sendgrid import FakeSendGrid

@@ -20,7 +20,8 @@ from store.database import Database
 from store.enrollments import active_enrollments, record_outcome
 from store.erasure_requests import request_erasure
 from store.erasures import certificate
-from store.tables import ContactRow, CrmChangeRow, EnrollmentRow, ErasureRow, MessageRow, now
+from store.ledger_tables import MessageRow
+from store.tables import ContactRow, CrmChangeRow, EnrollmentRow, ErasureRow, now
 from tests.store.canary import Canary
 
 MINUTE = timedelta(minutes=1)

@@ -17,8 +17,9 @@ from runtime.dispatch import Dispatcher
 from runtime.settings import Settings
 from runtime.sweep import Sweep
 from store import broadcast_ledger
+from store.ledger_tables import MessageRow
 from store.list_tables import BroadcastRow
-from store.tables import EventRow, MessageRow, now
+from store.tables import EventRow, now
 from tests.api.caller import Caller, assert_problem, calling, client_of_nobody, fields_at_fault
 from tests.waiting import until
 

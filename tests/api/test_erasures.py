@@ -14,7 +14,8 @@ from integrations.outbox.mailer import OutboxMailer
 from runtime.dispatch import Dispatcher
 from runtime.sweep import Sweep
 from store.erasures import finish, note
-from store.tables import EventRow, MessageRow, now
+from store.ledger_tables import MessageRow
+from store.tables import EventRow, now
 from tests.api.caller import ADA, Caller, assert_problem, fields_at_fault
 from tests.api.databases import on_both_databases
 from tests.integrations.mailer_contract import a_message

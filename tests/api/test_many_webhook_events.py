@@ -16,14 +16,8 @@ from sqlmodel import col, select
 
 from domain.messages import MessageStatus
 from runtime.settings import Settings
-from store.tables import (
-    ContactRow,
-    DeliveryEventRow,
-    EnrollmentRow,
-    EventRow,
-    MessageRow,
-    SuppressionRow,
-)
+from store.ledger_tables import DeliveryEventRow, MessageRow
+from store.tables import ContactRow, EnrollmentRow, EventRow, SuppressionRow
 from tests.api.caller import Caller
 from tests.api.databases import on_both_databases
 from tests.integrations.sendgrid_webhook import WebhookSigner, webhook_event

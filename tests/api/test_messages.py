@@ -16,7 +16,8 @@ from domain.messages import MessageClass, MessageStatus
 from domain.sending_hours import SendingHours
 from domain.sending_rules import Recipient, SendingRules, decide
 from store.ledger import note_attempt
-from store.tables import DeliveryEventRow, EnrollmentRow, MessageRow, now
+from store.ledger_tables import DeliveryEventRow, MessageRow
+from store.tables import EnrollmentRow, now
 from tests.api.caller import Caller, assert_problem, fields_at_fault
 from tests.api.databases import on_both_databases
 

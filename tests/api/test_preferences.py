@@ -11,8 +11,9 @@ from domain.messages import MessageClass, MessageStatus
 from domain.suppressions import SuppressionReason
 from emails.html_tree import parse_html
 from store.erasure_requests import request_erasure
+from store.ledger_tables import MessageRow
 from store.suppressions import suppress
-from store.tables import EnrollmentRow, MessageRow, new_id, now
+from store.tables import EnrollmentRow, new_id, now
 from tests.api.caller import Caller
 from tests.api.databases import on_both_databases
 from tests.api.page import assert_page

@@ -18,7 +18,8 @@ from domain.messages import MessageStatus
 from domain.reports import wilson
 from runtime.recall import recall
 from runtime.settings import Settings
-from store.tables import EnrollmentRow, MessageRow, day_of, month_of, now
+from store.ledger_tables import MessageRow
+from store.tables import EnrollmentRow, day_of, month_of, now
 from tests.api.caller import Caller, assert_problem, fields_at_fault, served
 from tests.api.databases import on_both_databases
 from tests.waiting import until

@@ -19,7 +19,8 @@ from domain.messages import MessageStatus
 from runtime.dispatch import Dispatcher
 from runtime.settings import Settings
 from runtime.sweep import Sweep
-from store.tables import DeliveryEventRow, MessageRow, new_id, now
+from store.ledger_tables import DeliveryEventRow, MessageRow
+from store.tables import new_id, now
 from tests.api.caller import Caller, assert_problem, calling
 from tests.integrations.fake_sendgrid import API_KEY, FakeSendGrid
 from tests.integrations.sendgrid_webhook import WebhookSigner, webhook_event

@@ -10,7 +10,8 @@ import pytest
 
 from api.routers.timeline import cursor_of, position_of
 from domain.messages import MessageStatus
-from store.tables import MessageRow, now
+from store.ledger_tables import MessageRow
+from store.tables import now
 from store.timeline import Position
 from tests.api.caller import ADA, Caller, assert_problem, fields_at_fault
 from tests.api.databases import on_both_databases

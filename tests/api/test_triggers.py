@@ -19,8 +19,9 @@ from domain.triggers import Trigger
 from runtime.dispatch import Dispatcher
 from runtime.segment_watching import look_at_segments
 from runtime.settings import Settings
+from store.ledger_tables import MessageRow
 from store.segments import create_segment
-from store.tables import ContactRow, EnrollmentRow, MessageRow, now, on_clock
+from store.tables import ContactRow, EnrollmentRow, now, on_clock
 from tests.api.caller import ADA, Caller, assert_problem, calling, client_of_nobody, fields_at_fault
 from tests.api.databases import on_both_databases
 from tests.api.flows import FLOWS, Told

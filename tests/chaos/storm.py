@@ -28,8 +28,9 @@ from runtime.temporal import SEARCH_ATTRIBUTES
 from store.contacts import upsert_contact
 from store.database import Database
 from store.enrollments import enroll
+from store.ledger_tables import MessageRow
 from store.migrating import migrate
-from store.tables import EnrollmentRow, MessageRow
+from store.tables import EnrollmentRow
 from tests.chaos.stormy_sendgrid import StormySendGrid
 from tests.cli.processes import environment
 from tests.integrations.fake_sendgrid import API_KEY

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from runtime.settings import Settings
-from store.tables import MessageRow
+from store.ledger_tables import MessageRow
 from tests.api.caller import Caller, calling, client_of_nobody
 from tests.chaos.storm import SECRET, SERIES, Storm
 from tests.waiting import until

@@ -31,7 +31,8 @@ from store.crm import DatabaseCrm
 from store.database import Database
 from store.enrollments import enroll
 from store.events import record_event
-from store.tables import ContactRow, EnrollmentRow, EventRow, MessageRow, new_id, now
+from store.ledger_tables import MessageRow
+from store.tables import ContactRow, EnrollmentRow, EventRow, new_id, now
 from tests.editing.tour_before import TourBefore
 from tests.emails.project import BODY, FOOTER
 from tests.topics import topics_toml

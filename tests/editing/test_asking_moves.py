@@ -16,9 +16,10 @@ from domain.questions import Answer, Choice, Taken, question_id
 from emails.templates import Templates
 from runtime.in_turns import in_turns
 from store.database import Database
+from store.ledger_tables import MessageRow
 from store.people import insert_person
 from store.people_tables import ApprovalRow, PersonRow, TaskRow
-from store.tables import CrmChangeRow, EnrollmentRow, MessageRow, new_id, now
+from store.tables import CrmChangeRow, EnrollmentRow, new_id, now
 from tests.editing.asking_after import AskingAfter
 from tests.editing.asking_before import AskingBefore
 from tests.editing.asking_dearer import AskingDearer

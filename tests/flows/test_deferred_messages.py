@@ -19,8 +19,9 @@ from runtime.resending import start_resend
 from runtime.sweep import Sweep
 from store.database import Database
 from store.ledger import lock_message, settle_doubt
+from store.ledger_tables import MessageRow
 from store.people_tables import TaskRow
-from store.tables import MessageRow, now
+from store.tables import now
 from tests.activities.sending import Post
 from tests.flows.specimen_templates import with_specimens
 from tests.flows.specimens.caller import Caller

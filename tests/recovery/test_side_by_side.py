@@ -24,8 +24,9 @@ from sqlmodel import func, select
 
 from cli.ports import LOOPBACK, unused_port
 from store.database import Database
+from store.ledger_tables import MessageRow
 from store.partitions import AHEAD, EVENTS, PARTITIONED, later, months, partition_name
-from store.tables import EnrollmentRow, EventRow, MessageRow, month_of, now
+from store.tables import EnrollmentRow, EventRow, month_of, now
 from tests.cli.processes import environment
 from tests.integrations.fake_sendgrid import API_KEY, FakeSendGrid
 from tests.temporal_server import temporal_server

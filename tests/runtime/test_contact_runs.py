@@ -25,7 +25,8 @@ from store.database import Database
 from store.enrollments import enroll
 from store.erasure_requests import request_erasure
 from store.erasures import finish
-from store.tables import ContactRow, EnrollmentRow, ErasureRow, MessageRow, new_id, now
+from store.ledger_tables import MessageRow
+from store.tables import ContactRow, EnrollmentRow, ErasureRow, new_id, now
 from tests.waiting import until
 from workflows.onboarding import Onboarding
 

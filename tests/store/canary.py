@@ -12,11 +12,12 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from domain.suppressions import SuppressionReason
 from store.holds import Scope
+from store.ledger_tables import DeliveryEventRow
 from store.list_tables import ImportRow, SegmentRow
 from store.people_tables import AnswerRow, PersonRow
 from store.personal_data import HOLDINGS
 from store.suppressions import suppress
-from store.tables import ContactRow, DeliveryEventRow, HoldRow, UtcDateTime, month_of, new_id, now
+from store.tables import ContactRow, HoldRow, UtcDateTime, month_of, new_id, now
 
 REFERS_TO = {(DeliveryEventRow, "message_id"): "messages", (HoldRow, "target"): "enrollments"}
 """By column, a table that it refers to without a foreign key."""

@@ -14,16 +14,8 @@ from domain.consent import ConsentState
 from domain.flows import Exit
 from domain.messages import MessageStatus
 from domain.suppressions import SuppressionReason
-from store.tables import (
-    ConsentRow,
-    ContactRow,
-    EnrollmentRow,
-    ErasureRow,
-    EventRow,
-    MessageRow,
-    SuppressionRow,
-    month_of,
-)
+from store.ledger_tables import MessageRow
+from store.tables import ConsentRow, ContactRow, EnrollmentRow, ErasureRow, EventRow, SuppressionRow, month_of
 
 AT = datetime(2026, 11, 23, 12, tzinfo=UTC)
 """When segments are judged."""

@@ -17,8 +17,9 @@ from store import broadcast_ledger
 from store.broadcast_ledger import PostVerdict, settle_post
 from store.database import Database
 from store.ledger import doubt
+from store.ledger_tables import MessageRow
 from store.list_tables import BroadcastRow
-from store.tables import MessageRow, month_of, now
+from store.tables import month_of, now
 from tests.activities.broadcasting import asked_for, contacts
 from tests.address_keys import ADDRESS_KEYS
 

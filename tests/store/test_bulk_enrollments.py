@@ -24,9 +24,10 @@ from store.database import Database
 from store.enrollments import AlreadyActive, NotYetAgain, enroll, record_outcome
 from store.erasure_requests import request_erasure
 from store.erasures import BeingErased
+from store.ledger_tables import MessageRow
 from store.list_tables import BulkEnrollmentRow
 from store.suppressions import suppress
-from store.tables import ContactRow, EnrollmentRow, MessageRow, month_of, new_id, now
+from store.tables import ContactRow, EnrollmentRow, month_of, new_id, now
 
 FLOW = "spring"
 AGAIN = timedelta(days=30)

@@ -7,7 +7,8 @@ from domain.consent import CONTACT, ConsentState, Word
 from domain.messages import MessageClass, MessageStatus
 from store.consents import consent_of, consent_record, record_words, topics_written_about
 from store.database import Database
-from store.tables import ContactRow, EnrollmentRow, MessageRow, new_id, now, on_clock
+from store.ledger_tables import MessageRow
+from store.tables import ContactRow, EnrollmentRow, new_id, now, on_clock
 
 GRANTED, WITHDRAWN = ConsentState.GRANTED, ConsentState.WITHDRAWN
 

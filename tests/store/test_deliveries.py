@@ -24,8 +24,9 @@ from store.database import Database
 from store.deliveries import CHUNK, Kept, in_chunks, keep_deliveries
 from store.enrollments import enroll
 from store.ledger import Verdict, settle
+from store.ledger_tables import DeliveryEventRow, MessageRow
 from store.suppressions import suppress, suppressions_of
-from store.tables import ContactRow, DeliveryEventRow, EnrollmentRow, EventRow, MessageRow, new_id, now
+from store.tables import ContactRow, EnrollmentRow, EventRow, new_id, now
 from tests.integrations.sendgrid_webhook import webhook_event
 from workflows.nurturing import Nurturing
 

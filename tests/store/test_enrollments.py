@@ -19,7 +19,8 @@ from store.enrollments import (
     record_outcome,
     request_cancel,
 )
-from store.tables import ContactRow, EnrollmentRow, MessageRow, new_id, now
+from store.ledger_tables import MessageRow
+from store.tables import ContactRow, EnrollmentRow, new_id, now
 
 AT_ONCE = timedelta(0)
 COMPLETED = Outcome(exit=Exit.COMPLETED, step="check-in")

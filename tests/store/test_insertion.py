@@ -11,7 +11,7 @@ from sqlmodel import col, select
 
 from store.database import Database
 from store.insertion import insert_many, insert_those_new
-from store.tables import DeliveryEventRow
+from store.ledger_tables import DeliveryEventRow
 
 AT = datetime(2026, 11, 23, 12, 0, 0, 123456, tzinfo=UTC)
 

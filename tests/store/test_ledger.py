@@ -11,7 +11,8 @@ from domain.messages import MessageStatus, Receipt
 from store.database import Database
 from store.enrollments import enroll, record_outcome
 from store.ledger import Verdict, doubt_abandoned, settle
-from store.tables import ContactRow, EnrollmentRow, MessageRow, now
+from store.ledger_tables import MessageRow
+from store.tables import ContactRow, EnrollmentRow, now
 
 RECEIPT = Receipt(provider="outbox", provider_message_id="p-1")
 

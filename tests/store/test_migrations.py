@@ -16,10 +16,11 @@ from domain.deliveries import DeliveryKind
 from domain.messages import MessageStatus
 from store.contacts import upsert_contact
 from store.database import Database
+from store.ledger_tables import DeliveryEventRow, MessageRow
 from store.migrating import migrate
 from store.partitions import first_moment, later
 from store.suppressions import keyed_hash, suppressions_of
-from store.tables import DeliveryEventRow, EnrollmentRow, EventRow, MessageRow, month_of, now
+from store.tables import EnrollmentRow, EventRow, month_of, now
 from tests.address_keys import ADDRESS_KEYS
 
 ADA = "ada@example.com"

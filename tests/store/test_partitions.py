@@ -26,6 +26,7 @@ from store.deliveries import in_chunks, keep_deliveries
 from store.enrollments import enroll, record_outcome
 from store.events import mark_delivered, record_event, record_told_event
 from store.ledger import message_of_step
+from store.ledger_tables import DeliveryEventRow, MessageRow
 from store.partitions import (
     AHEAD,
     BACK,
@@ -43,7 +44,7 @@ from store.partitions import (
     partition_name,
 )
 from store.retention import Kept, drop_old_months
-from store.tables import ContactRow, DeliveryEventRow, EnrollmentRow, EventRow, MessageRow, month_of, now, on_clock
+from store.tables import ContactRow, EnrollmentRow, EventRow, month_of, now, on_clock
 from tests.integrations.sendgrid_webhook import webhook_event
 
 THIS_MONTH = month_of(now())

@@ -12,6 +12,7 @@ from domain.messages import MessageStatus
 from domain.people import Person, PersonProfile
 from domain.working_time import OFFICE_HOURS, Absence, Hours, Weekday
 from store.database import Database
+from store.ledger_tables import MessageRow
 from store.people import (
     NAMING,
     AddressTaken,
@@ -34,7 +35,7 @@ from store.people_tables import (
     PersonRow,
     TaskRow,
 )
-from store.tables import ContactRow, EnrollmentRow, MessageRow, new_id
+from store.tables import ContactRow, EnrollmentRow, new_id
 
 NOBODY = "0193f0c2-7c3a-7d3e-9a51-0c5f2f6b8d11"
 COLUMNS: list[Any] = [column for columns in NAMING.values() for column in columns]

@@ -22,6 +22,7 @@ from store.contacts import upsert_contact
 from store.database import Database
 from store.deliveries import in_chunks, keep_deliveries
 from store.holds import Scope, hold
+from store.ledger_tables import MessageRow
 from store.people_tables import ApprovalRow, AssignmentRow, TaskRow
 from store.question_reports import question_counts
 from store.reports import (
@@ -34,7 +35,7 @@ from store.reports import (
     message_tallies,
     reason_tallies,
 )
-from store.tables import EnrollmentRow, MessageRow, day_of, month_of, new_id
+from store.tables import EnrollmentRow, day_of, month_of, new_id
 from tests.integrations.sendgrid_webhook import webhook_event
 
 FLOW = "nurturing"

@@ -18,21 +18,12 @@ from domain.suppressions import SuppressionReason
 from store import retention
 from store.database import Database
 from store.enrollments import enroll, record_outcome
+from store.ledger_tables import DeliveryEventRow, MessageRow
 from store.list_tables import BroadcastRow
 from store.partitions import DELIVERY_EVENTS, EVENTS, MESSAGES, Busy, first_moment, later, months, partition_name
 from store.retention import Kept, delete_old_rows, drop_old_months, old_months
 from store.suppressions import suppress, suppressions_of
-from store.tables import (
-    ConsentRow,
-    ContactRow,
-    DeliveryEventRow,
-    EnrollmentRow,
-    EventRow,
-    MessageRow,
-    month_of,
-    new_id,
-    now,
-)
+from store.tables import ConsentRow, ContactRow, EnrollmentRow, EventRow, month_of, new_id, now
 
 LONG_AGO = datetime(2019, 5, 1, tzinfo=UTC)
 THIS_MONTH = month_of(now())

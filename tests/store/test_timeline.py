@@ -19,17 +19,16 @@ from store.contacts import upsert_contact
 from store.crm import DatabaseCrm
 from store.database import Database
 from store.events import record_event
+from store.ledger_tables import DeliveryEventRow, MessageRow
 from store.people_tables import AnswerRow, ApprovalRequestRow, ApprovalRow, AssignmentRow, PersonRow, TaskRow
 from store.suppressions import keyed_hash
 from store.tables import (
     ConsentRow,
     ContactRow,
     CrmChangeRow,
-    DeliveryEventRow,
     EnrollmentRow,
     EventRow,
     HoldRow,
-    MessageRow,
     SuppressionRow,
     new_id,
     now,

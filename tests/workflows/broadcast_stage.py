@@ -25,8 +25,9 @@ from rehearsal.stage import fresh_database, skipping_server
 from runtime.broadcasting import broadcast_workflow_id, tell_broadcast
 from store.broadcasts import change_broadcast
 from store.database import Database
+from store.ledger_tables import MessageRow
 from store.list_tables import BroadcastRow
-from store.tables import MessageRow, on_clock
+from store.tables import on_clock
 from tests.activities.broadcasting import activities_of
 from tests.integrations.fake_sendgrid import API_KEY, FakeSendGrid
 from tests.waiting import until

@@ -26,8 +26,9 @@ from runtime.bulk_enrolling import begin_bulk_enrollment, bulk_workflow_id
 from store.bulk_enrollments import insert_job, lock_job
 from store.database import Database
 from store.enrollments import mark_started, record_outcome
+from store.ledger_tables import MessageRow
 from store.list_tables import BulkEnrollmentRow
-from store.tables import ContactRow, EnrollmentRow, MessageRow, month_of, new_id, now, on_clock
+from store.tables import ContactRow, EnrollmentRow, month_of, new_id, now, on_clock
 from tests.waiting import until
 from workflows.discovery import workflow_runner
 from workflows.lists.bulk_enrollment import BulkEnrollmentWorkflow

@@ -22,7 +22,8 @@ from domain.sending_hours import SendingHours
 from domain.sending_rules import SendingRules
 from domain.working_time import Weekday
 from store.broadcasts import change_broadcast
-from store.tables import MessageRow, now
+from store.ledger_tables import MessageRow
+from store.tables import now
 from tests.activities.broadcasting import TOPIC, asked_for, contacts, withdrawn
 from tests.integrations.fake_sendgrid import failure
 from tests.integrations.scripted_server import Answer, Request
