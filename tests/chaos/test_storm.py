@@ -1,6 +1,6 @@
 """What messages live through while processes are killed: none is lost, none comes twice, doubts are listed.
 
-Sixty in the suite; a thousand, with the figures of each storm, by `make storm`.
+Forty in the suite; a thousand, with the figures of each storm, by `make storm`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from tests.api.caller import Caller, calling, client_of_nobody
 from tests.chaos.storm import SECRET, SERIES, Storm
 from tests.waiting import until
 
-MESSAGES = int(os.environ.get("CAUCE_TEST_STORM", "60"))
+MESSAGES = int(os.environ.get("CAUCE_TEST_STORM", "40"))
 PATIENCE = 120 + MESSAGES / 2
 pytestmark = pytest.mark.timeout(300 + MESSAGES)
 
