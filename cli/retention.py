@@ -6,7 +6,7 @@ from cli.terminal import say
 from runtime.databases import open_database
 from runtime.settings import Settings
 from store.partitions import PARTITIONED
-from store.retention import count_old_rows, old_months
+from store.retention import AUDIENCES, count_old_rows, old_months
 from worker.retaining import kept
 
 
@@ -21,11 +21,10 @@ async def say_what_goes(settings: Settings) -> None:
             rows = await count_old_rows(session, what)
     finally:
         await database.close()
-    for table in PARTITIONED:
-        since = what.since(table)
-        say(f"{table.name}: kept {f'since {since:%Y-%m-%d}' if since else 'for ever'}")
+    for name, since in (*((table.name, what.since(table)) for table in PARTITIONED), (AUDIENCES, what.messages_since)):
+        say(f"{name}: kept {f'since {since:%Y-%m-%d}' if since else 'for ever'}")
         for old in months:
-            if old.table is table:
+            if old.table.name == name:
                 say(f"  {old.name} " + (f"stays: {old.kept_by}" if old.kept_by else "goes"))
-        if rows.get(table.name):
-            say(f"  {rows[table.name]:,} rows go one by one")
+        if rows.get(name):
+            say(f"  {rows[name]:,} rows go one by one")

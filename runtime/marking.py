@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import asyncio
 
+from runtime.runs import TemporalUnavailable
 from store.database import Database
 from store.enrollments import mark_started
+
+PATIENCE_SECONDS = 10.0
+"""For a transaction: a row that somebody has locked must not keep those of all others waiting."""
 
 
 class StartMarks:
@@ -13,25 +17,26 @@ class StartMarks:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._waiting: dict[str, asyncio.Future[bool]] = {}
-        self._writing: asyncio.Task[None] | None = None
+        self._one_at_a_time = asyncio.Lock()
+        self._next: tuple[set[str], asyncio.Task[frozenset[str]]] | None = None
 
     async def mark(self, enrollment_id: str) -> bool:
-        """Note that Temporal was told of an enrollment; answer whether it is still active."""
-        marked = self._waiting.setdefault(enrollment_id, asyncio.get_running_loop().create_future())
-        if self._writing is None or self._writing.done():
-            self._writing = asyncio.create_task(self._write())
-        return await asyncio.shield(marked)
+        """Note that Temporal was told of an enrollment; answer whether it is still active.
 
-    async def _write(self) -> None:
-        while self._waiting:
-            now_marked, self._waiting = self._waiting, {}
+        Raises: TemporalUnavailable if that could not be written in time: it counts as not told, and the sweep will.
+        """
+        if self._next is None:
+            ids: set[str] = set()
+            self._next = ids, asyncio.create_task(self._write(ids))
+        ids, writing = self._next
+        ids.add(enrollment_id)
+        return enrollment_id in await asyncio.shield(writing)
+
+    async def _write(self, ids: set[str]) -> frozenset[str]:
+        async with self._one_at_a_time:
+            self._next = None
             try:
-                async with self._database.write() as session:
-                    active = await mark_started(session, list(now_marked))
-            except Exception as error:
-                for marked in now_marked.values():
-                    marked.set_exception(error)
-            else:
-                for enrollment_id, marked in now_marked.items():
-                    marked.set_result(enrollment_id in active)
+                async with asyncio.timeout(PATIENCE_SECONDS), self._database.write() as session:
+                    return await mark_started(session, list(ids))
+            except TimeoutError:
+                raise TemporalUnavailable("the note that enrollments were started could not be written") from None

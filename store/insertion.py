@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from datetime import date, datetime
 from typing import Any
 
 from sqlalchemy import JSON, String, cast, func, inspect, literal, literal_column, select
@@ -22,8 +23,9 @@ async def insert_those_new(
 ) -> set[Any]:
     """Insert, in their order, those of many rows that would break no unique key; answer their first primary keys.
 
-    `answer`: the column to answer in place of that key. Each row is given whole, by column: defaults are the caller's.
-    Waits for concurrent inserts.
+    `answer`: the column to answer in place of that key. All rows name the same columns: the defaults of others are the
+    database's. PostgreSQL takes no row of them if a text of one, within a JSON column too, has a NUL.
+    Waits for concurrent inserts. Raises: ValueError for other columns, or a moment without a time zone.
     """
     if not rows:
         return set()
@@ -48,9 +50,11 @@ def _insert(session: AsyncSession, table: type[SQLModel], rows: Sequence[Mapping
         return sqlite.insert(target).on_conflict_do_nothing(), rows
     if len(rows) == 1:
         return postgresql.insert(target).on_conflict_do_nothing(), rows
+    if any(row.keys() != rows[0].keys() for row in rows):
+        raise ValueError("all rows have to name the same columns")
     # All as one parameter: one for each value takes longer to read than all the rest.
     columns = [target.c[name] for name in rows[0]]
-    whole = cast(literal(json.dumps(rows, default=str), String), JSON)
+    whole = cast(literal(json.dumps(rows, default=_as_json), String), JSON)
     given = func.json_to_recordset(whole).table_valued(*columns).render_derived(with_types=True)
     # Within a recordset a null is no value: of a JSON column it is one.
     values = (
@@ -58,3 +62,12 @@ def _insert(session: AsyncSession, table: type[SQLModel], rows: Sequence[Mapping
     )
     insert = postgresql.insert(target).from_select(columns, select(*values), include_defaults=False)
     return insert.on_conflict_do_nothing(), None
+
+
+def _as_json(value: object) -> str:
+    """What JSON has no word for."""
+    if isinstance(value, datetime) and value.tzinfo is None:
+        raise ValueError(f"{value!r} has no time zone: store aware datetimes")
+    if isinstance(value, date):
+        return value.isoformat()
+    raise TypeError(f"{type(value).__name__} is not for many rows at once")

@@ -1,7 +1,8 @@
 """What is kept of the ledger and of events, and for how long: what is older goes, unless it is still of use.
 
 Of PostgreSQL's months each goes as a whole, when all of it may go. What lies beside the months, and all that SQLite
-has, goes row by row. Contacts, consents, suppressions and enrollments stay.
+has, goes row by row, and so does whom a bulk enrollment or a broadcast was for. Contacts, consents, suppressions and
+enrollments stay.
 """
 
 from __future__ import annotations
@@ -11,14 +12,14 @@ from datetime import date, datetime, timedelta
 from typing import NamedTuple
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Table, and_, delete, exists, func, or_
+from sqlalchemy import ColumnElement, Table, and_, delete, exists, func, or_, union_all
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from domain.messages import MessageStatus
 from store.database import Database
 from store.ledger import OPEN
-from store.list_tables import BroadcastRow
+from store.list_tables import AudienceMemberRow, BroadcastRow, BulkEnrollmentRow
 from store.partitions import (
     DELIVERY_EVENTS,
     EVENTS,
@@ -38,6 +39,8 @@ from store.tables import EnrollmentRow, month_of
 
 BATCH = 1000
 """Rows that are deleted in one transaction."""
+AUDIENCES = "audience_members"
+"""Kept as long as messages, once what they were for is over."""
 _UNSETTLED = (*OPEN, MessageStatus.UNCONFIRMED)
 _CLOCK_SKEW = timedelta(hours=1)
 """Between the moment in an enrollment's id and the one that it says it was made at."""
@@ -111,6 +114,8 @@ async def delete_old_rows(database: Database, kept: Kept) -> AsyncIterator[tuple
                 yield table.name, deleted
             if len(ids) < BATCH:
                 break
+    while kept.messages_since is not None and (deleted := await _delete_old_members(database, kept.messages_since)):
+        yield AUDIENCES, deleted
 
 
 async def count_old_rows(session: AsyncSession, kept: Kept) -> dict[str, int]:
@@ -121,7 +126,31 @@ async def count_old_rows(session: AsyncSession, kept: Kept) -> dict[str, int]:
             rows = _beside_months(session, table)
             counting = select(func.count()).select_from(rows).where(_is_old(table, rows, since))
             counts[table.name] = (await session.exec(counting)).one()
+    if kept.messages_since is not None:
+        counting = select(func.count()).where(_is_of_what_is_over(kept.messages_since))
+        counts[AUDIENCES] = (await session.exec(counting)).one()
     return counts
+
+
+async def _delete_old_members(database: Database, since: datetime) -> int:
+    """Delete some of whom one that ended before a moment was for; answer how many."""
+    audience_id, position = col(AudienceMemberRow.audience_id), col(AudienceMemberRow.position)
+    async with database.read() as session:
+        of = (await session.exec(select(audience_id).where(_is_of_what_is_over(since)).limit(1))).one_or_none()
+        these = select(position).where(audience_id == of).order_by(position).limit(BATCH)
+        positions = list(await session.exec(these)) if of else []
+    if not positions:
+        return 0
+    deleting = delete(AudienceMemberRow).where(audience_id == of, position <= positions[-1])
+    async with database.write() as session:
+        return (await session.exec(deleting)).rowcount
+
+
+def _is_of_what_is_over(since: datetime) -> ColumnElement[bool]:
+    over = union_all(
+        *(select(table.id).where(col(table.ended_at) < since) for table in (BulkEnrollmentRow, BroadcastRow))
+    )
+    return col(AudienceMemberRow.audience_id).in_(over)
 
 
 def _beside_months(session: AsyncSession, table: Partitioned) -> Table:

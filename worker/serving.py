@@ -78,8 +78,7 @@ async def serving(
         task_queue=EMAIL_TASK_QUEUE,
         activities=[email.send, email.resend, approvals.ask, tasks.open, leads.offer],
         build_id=UNVERSIONED,
-        # While some wait for a provider's answer, as many are decided on or written down.
-        max_concurrent_activities=2 * settings.email_threads,
+        max_concurrent_activities=settings.email_threads,
         max_task_queue_activities_per_second=settings.email_rate,
         graceful_shutdown_timeout=SENDING_GRACE,
         interceptors=[PrivateFailures()],

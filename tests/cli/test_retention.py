@@ -42,6 +42,7 @@ events: kept since {in_two_months - timedelta(days=45):%Y-%m-%d}
   {partition_name(EVENTS, this)} stays: events that Temporal was not told of
   2 rows go one by one
 delivery_events: kept for ever
+audience_members: kept for ever
 """
     assert capsys.readouterr().out == said * 2
     await database.close()

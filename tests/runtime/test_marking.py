@@ -8,13 +8,16 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 from sqlmodel import select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from domain.contacts import ContactProfile
 from domain.flows import Exit, Outcome
+from runtime import marking
 from runtime.marking import StartMarks
+from runtime.runs import TemporalUnavailable
 from store.contacts import upsert_contact
 from store.database import Database
 from store.enrollments import enroll, record_outcome
@@ -116,3 +119,40 @@ async def test_who_does_not_wait_any_longer_is_marked_all_the_same(database: Cou
     impatient.cancel()
     assert await marks.mark(ids[1])
     assert await started(database, ids) == [True, True]
+
+
+async def test_a_row_that_somebody_has_locked_keeps_nobody_else_waiting_for_ever(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(marking, "PATIENCE_SECONDS", 0.5)
+    database = Counting(postgres_url, ADDRESS_KEYS)
+    locked, other = await enrolled(database, 2)
+    marks = StartMarks(database)
+    async with database.write() as session:
+        await session.get_one(EnrollmentRow, locked, with_for_update=True)
+        stuck = asyncio.create_task(marks.mark(locked))
+        await until(lambda: database.transactions == 2)
+        assert await marks.mark(other)
+        with pytest.raises(TemporalUnavailable):
+            await stuck
+    assert await marks.mark(locked)
+    await database.close()
+
+
+async def test_who_ends_while_the_mark_waits_for_them_is_not_active(postgres_url: str) -> None:
+    database = Counting(postgres_url, ADDRESS_KEYS)
+    ending, active = await enrolled(database, 2)
+    marks = StartMarks(database)
+    async with database.write() as session:
+        await record_outcome(session, ending, Outcome(exit=Exit.CANCELLED, step=None))
+        await session.flush()
+        marked = asyncio.gather(marks.mark(ending), marks.mark(active))
+        await until(lambda: waits_for_a_lock(database))
+    assert list(await marked) == [False, True]
+    await database.close()
+
+
+async def waits_for_a_lock(database: Counting) -> bool:
+    async with database.read() as session:
+        connection = await session.connection()
+        return bool((await connection.execute(text("SELECT count(*) FROM pg_locks WHERE NOT granted"))).scalar_one())

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from pydantic import JsonValue
+from sqlalchemy.exc import StatementError
 from sqlmodel import col, select
 
 from store.database import Database
@@ -42,3 +43,19 @@ async def test_those_that_are_there_stay_and_are_not_answered(database: Database
         assert (
             await session.exec(select(DeliveryEventRow.raw).where(DeliveryEventRow.id == "known"))
         ).one() == "before"
+
+
+@pytest.mark.parametrize("many", [1, 2])
+async def test_a_moment_without_a_time_zone_is_refused(database: Database, many: int) -> None:
+    rows = [{**row(f"{number}", "raw"), "occurred_at": AT.replace(tzinfo=None)} for number in range(many)]
+    with pytest.raises((StatementError, ValueError), match="no time zone"):
+        async with database.write() as session:
+            await insert_many(session, DeliveryEventRow, rows)
+
+
+async def test_rows_that_name_different_columns_are_refused(database: Database) -> None:
+    other = row("other", "raw")
+    del other["url"]
+    with pytest.raises((StatementError, ValueError)):
+        async with database.write() as session:
+            await insert_many(session, DeliveryEventRow, [row("one", "raw"), other])

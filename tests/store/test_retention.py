@@ -19,11 +19,12 @@ from store import retention
 from store.database import Database
 from store.enrollments import enroll, record_outcome
 from store.ledger_tables import DeliveryEventRow, MessageRow
-from store.list_tables import BroadcastRow
+from store.list_tables import AudienceMemberRow, BroadcastRow, BulkEnrollmentRow
 from store.partitions import DELIVERY_EVENTS, EVENTS, MESSAGES, Busy, first_moment, later, months, partition_name
-from store.retention import Kept, delete_old_rows, drop_old_months, old_months
+from store.retention import Kept, count_old_rows, delete_old_rows, drop_old_months, old_months
 from store.suppressions import suppress, suppressions_of
 from store.tables import ConsentRow, ContactRow, EnrollmentRow, EventRow, month_of, new_id, now
+from tests.store.test_audiences import contacts
 
 LONG_AGO = datetime(2019, 5, 1, tzinfo=UTC)
 THIS_MONTH = month_of(now())
@@ -95,6 +96,33 @@ async def test_old_events_go_and_those_that_temporal_was_not_told_of_stay(databa
     assert await forget(database, Kept(events_since=since, messages_since=None)) == {"events": 1}
     assert await left(database, EventRow) == {"old, not told", "at the limit", "young"}
     assert await left(database, DeliveryEventRow) == {"old delivery"}
+
+
+async def test_whom_something_was_for_goes_once_it_has_been_over_for_long(
+    database: Database, ada: ContactRow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retention, "BATCH", 2)
+    since = LONG_AGO + timedelta(days=30)
+    audiences: dict[str, list[str]] = {"old": [], "young": [], "goes on": []}
+    people = [ada.id, *(await contacts(database, 4))]
+    for name, at in (("old", LONG_AGO), ("young", now()), ("goes on", None)):
+        job = BulkEnrollmentRow(flow="onboarding", source={}, status="finished", per_second=1, ended_at=at)
+        broadcast = BroadcastRow(name=name, message="news", source={}, definition={}, status="sent", ended_at=at)
+        audiences[name] = [job.id, broadcast.id]
+        members = [
+            AudienceMemberRow(audience_id=audience_id, position=position, contact_id=contact_id)
+            for audience_id in audiences[name]
+            for position, contact_id in enumerate(people)
+        ]
+        await add(database, job, broadcast, *members)
+    kept = Kept(events_since=None, messages_since=since)
+    async with database.read() as session:
+        assert (await count_old_rows(session, kept))["audience_members"] == 10
+    assert await forget(database, Kept(events_since=since, messages_since=None)) == {}
+    assert await forget(database, kept) == {"audience_members": 10}
+    async with database.read() as session:
+        left = Counter(await session.exec(select(AudienceMemberRow.audience_id)))
+    assert left == dict.fromkeys((*audiences["young"], *audiences["goes on"]), 5)
 
 
 async def test_what_is_kept_for_ever_stays(database: Database, ada: ContactRow) -> None:
