@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 from sqlalchemy import Row
 from sqlmodel.ext.asyncio.session import AsyncSession
+from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
 from activities.batch_composing import Chosen, Composed, Composing, ContactLinks
 from activities.batch_handover import Post
@@ -103,7 +104,14 @@ class _Piece:
             left = [each.who for each in (*composed.no_room, *chosen[count:])]
         elif way is not None:
             left = [each.who for each in chosen]
-        await broadcast_ledger.add_rows(self._session, self._new)
+        try:
+            await broadcast_ledger.add_rows(self._session, self._new)
+        except broadcast_ledger.DecidedMeanwhile:
+            raise ApplicationError(
+                "another attempt has decided on some of these contacts",
+                type="DecidedMeanwhile",
+                category=ApplicationErrorCategory.BENIGN,
+            ) from None
         await broadcast_ledger.change_rows(self._session, self._changed)
         counts = self._counts.values()
         return Reserved(posts, left, way if isinstance(way, NoWay) else None, *counts)

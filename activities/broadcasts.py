@@ -179,7 +179,7 @@ class BroadcastActivities:
         cancelled = row.status == BroadcastStatus.CANCELLING
         reason = CANCELLED if cancelled else HOLDOUT
         async with self._database.read() as session:
-            size = await broadcasts.audience_size(session, row.id)
+            size = await broadcasts.audience_size(session, row.id) if row.size is None else row.size
         if not cancelled:
             position = max(position, parts_of(broadcasts.settings_of(row), size).held_out)
         skipped = 0

@@ -38,6 +38,10 @@ _CONTACT: Sequence[Any] = [
 ]
 
 
+class DecidedMeanwhile(Exception):
+    """Another attempt has decided on some of these contacts: what it says counts."""
+
+
 class Open(NamedTuple):
     """A contact of the broadcast who is to be decided on. Without a position they have a row in the ledger."""
 
@@ -168,9 +172,9 @@ def new_row(broadcast: BroadcastRow, contact_id: str, variant: str | None, **mor
 
 
 async def add_rows(session: AsyncSession, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Rows that nobody has added meanwhile: whoever does has locked their contacts."""
+    """Rows that nobody has added meanwhile. Raises: DecidedMeanwhile."""
     if await insert_many(session, MessageRow, rows) < len(rows):
-        raise RuntimeError("somebody wrote to contacts of a batch that had locked them")
+        raise DecidedMeanwhile
 
 
 async def add_missing(session: AsyncSession, rows: Sequence[Mapping[str, Any]]) -> int:

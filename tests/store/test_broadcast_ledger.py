@@ -19,7 +19,7 @@ from store.database import Database
 from store.ledger import doubt
 from store.ledger_tables import MessageRow
 from store.list_tables import BroadcastRow
-from store.tables import month_of, now
+from store.tables import month_of, new_id, now
 from tests.activities.broadcasting import asked_for, contacts
 from tests.address_keys import ADDRESS_KEYS
 
@@ -103,6 +103,20 @@ async def test_a_second_handover_keeps_what_came_of_the_first(database: Database
         assert [attempt["outcome"] for attempt in row.attempts] == ["ready", "sent"]
 
 
+async def test_who_was_decided_on_meanwhile_is_not_decided_on_again(database: Database) -> None:
+    ids = await contacts(database, 2)
+    broadcast = await asked_for(database, ids)
+    first, second = (broadcast_ledger.new_row(broadcast, each, None, status=MessageStatus.SENDING) for each in ids)
+    async with database.write() as session:
+        await broadcast_ledger.add_rows(session, [first])
+    with pytest.raises(broadcast_ledger.DecidedMeanwhile):
+        async with database.write() as session:
+            await broadcast_ledger.add_rows(session, [{**first, "id": new_id()}, second])
+    async with database.read() as session:
+        kept = await session.exec(select(MessageRow.id).where(MessageRow.broadcast_id == broadcast.id))
+        assert list(kept) == [first["id"]]
+
+
 async def test_a_batch_reads_its_own_rows_alone_while_postgresql_has_no_figures_of_the_broadcast(
     postgres_url: str,
 ) -> None:
@@ -120,7 +134,7 @@ async def test_a_batch_reads_its_own_rows_alone_while_postgresql_has_no_figures_
     async with database.read() as session:
         plans = await explained(session, lambda: broadcast_ledger.open_in_range(session, broadcast, 2000, 2100))
     await database.close()
-    assert [removed(plan) for plan in plans] == [0]
+    assert [read(plan) <= 100 for plan in plans] == [True], plans
 
 
 async def explained(session: AsyncSession, work: Callable[[], Awaitable[object]]) -> list[dict[str, Any]]:
@@ -141,7 +155,10 @@ async def explained(session: AsyncSession, work: Callable[[], Awaitable[object]]
     return [each.scalar_one()[0]["Plan"] for each in found]
 
 
-def removed(plan: dict[str, Any]) -> int:
-    """How many rows were read and were not meant."""
-    own = sum(plan.get(f"Rows Removed by {what}", 0) for what in ("Filter", "Join Filter", "Index Recheck"))
-    return int(own * plan["Actual Loops"]) + sum(map(removed, plan.get("Plans", ())))
+def read(plan: dict[str, Any]) -> int:
+    """How many rows of the ledger were looked at."""
+    rows = 0
+    if plan.get("Relation Name", "").startswith("messages"):
+        removed = (plan.get(f"Rows Removed by {what}", 0) for what in ("Filter", "Index Recheck"))
+        rows = (plan["Actual Rows"] + sum(removed)) * plan["Actual Loops"]
+    return int(rows) + sum(map(read, plan.get("Plans", ())))
